@@ -1,0 +1,110 @@
+"""Files that are whole or absent: atomic writes that reach the device, and SHA-256 of what is there.
+
+Neither Parquet writers nor ``os.replace`` make a file durable by themselves. A new file survives a power cut only
+after fsync of the file, the rename, and fsync of the directory (and of every directory created on the way).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+_HASH_CHUNK_BYTES = 1 << 20
+PRIVATE_FILE_MODE = stat.S_IRUSR | stat.S_IWUSR
+"""Files hold somebody's books: readable by their owner alone."""
+PRIVATE_DIR_MODE = stat.S_IRWXU
+
+
+def fsync_file(path: Path) -> None:
+    """Flush a file's content to the device.
+
+    Args:
+        path: The file; it must exist.
+    """
+    # Windows refuses to flush a handle opened read-only.
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_directory(path: Path) -> None:
+    """Flush a directory's entries to the device.
+
+    Windows cannot open a directory for flushing; NTFS journals its entries, so there is nothing to do there.
+
+    Args:
+        path: The directory; it must exist.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directories(path: Path) -> None:
+    """Create a directory with its missing parents, private to the owner, each entry durable in its parent.
+
+    Args:
+        path: The directory to have.
+    """
+    if path.is_dir():
+        return
+    make_directories(path.parent)
+    path.mkdir(mode=PRIVATE_DIR_MODE, exist_ok=True)
+    fsync_directory(path.parent)
+
+
+def publish_file(temporary: Path, final: Path) -> None:
+    """Give a finished, fsynced file its final name, durably. The name must never have been used before.
+
+    Args:
+        temporary: The written file, in the folder of ``final``.
+        final: The name under which readers will look for it.
+
+    Raises:
+        FileExistsError: ``final`` exists: a published file is never replaced.
+    """
+    if final.exists():
+        raise FileExistsError(f"refusing to replace the published file {final}")
+    temporary.rename(final)
+    fsync_directory(final.parent)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a small file so that after a crash either the old or the new content is there.
+
+    Args:
+        path: The file; its folder must exist.
+        content: What it shall hold.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    fsync_directory(path.parent)
+
+
+def sha256_file(path: Path) -> str:
+    """Hash a file's whole content.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The SHA-256 as 64 lowercase hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
