@@ -1,0 +1,328 @@
+"""The bot's own books: balances, positions, orders, fills, ledger, portfolio, figures."""
+
+from __future__ import annotations
+
+from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
+from hybridstore.schema.types import LogicalType
+
+_MONEY, _TIME, _NAME = LogicalType.MONEY, LogicalType.TIMESTAMP, LogicalType.NAME
+_TEXT, _JSON, _INTEGER, _BOOLEAN = LogicalType.TEXT, LogicalType.JSON, LogicalType.INTEGER, LogicalType.BOOLEAN
+_RATIO = LogicalType.RATIO
+
+_ACCOUNT = Column("account", _NAME, "Whose it is, for example kraken/main.")
+_RECORDED_AT = Column("recorded_at", _TIME, "When the store took it, from the commit clock.")
+_SYMBOL = Column("symbol", _NAME, "Market in unified form: BTC/USDT, BTC/USDT:USDT, BTC/USD:BTC.")
+_STRATEGY = Column("strategy", _NAME, "The strategy that acted.", nullable=True)
+_BOT = Column("bot", _NAME, "The bot that acted.", nullable=True)
+TERMINAL_ORDER_STATUSES = ("closed", "canceled", "expired", "rejected")
+
+
+def _money(name: str, doc: str, *, nullable: bool = False) -> Column:
+    return Column(name, _MONEY, doc, nullable=nullable)
+
+
+def _time(name: str, doc: str, *, nullable: bool = False) -> Column:
+    return Column(name, _TIME, doc, nullable=nullable)
+
+
+def _name(name: str, doc: str, *, nullable: bool = False) -> Column:
+    return Column(name, _NAME, doc, nullable=nullable)
+
+
+BALANCES = Dataset(
+    name="balances",
+    kind="state",
+    doc="The latest balance of an asset; it stays right after all history of the asset has been archived.",
+    columns=(
+        _ACCOUNT,
+        _name("asset", "The asset, for example USDT."),
+        _money("balance", "Total held, in units of the asset."),
+        _money("hold_trade", "Held back for open orders."),
+        _money("available", "balance - hold_trade."),
+        _money("debt", "Borrowed.", nullable=True),
+        Column("source", _TEXT, "Where the figure came from, for example websocket."),
+        _time("updated_at", "The moment the figure is of."),
+        _RECORDED_AT,
+    ),
+    key=("account", "asset"),
+)
+
+BALANCE_HISTORY = Dataset(
+    name="balance_history",
+    kind="event",
+    doc="A balance as it was reported at one moment.",
+    columns=(
+        _ACCOUNT,
+        _name("asset", "The asset."),
+        _money("balance", "Total held, in units of the asset."),
+        _money("hold_trade", "Held back for open orders."),
+        _money("available", "balance - hold_trade."),
+        _money("change", "balance minus the one recorded before; null for the first.", nullable=True),
+        _money("change_percentage", "100 * change / previous, 8 places half even; null from zero.", nullable=True),
+        Column("reason", _TEXT, "Why it changed.", nullable=True),
+        Column("source", _TEXT, "Where the figure came from."),
+        Column("sync_status", _TEXT, "What the caller said of its synchronisation.", nullable=True),
+        _time("changed_at", "The moment the figure is of."),
+        _time("exchange_at", "The exchange's own time.", nullable=True),
+        _RECORDED_AT,
+    ),
+    tiering=Tiering(time="changed_at", cluster=("account", "asset", "changed_at", "id"), symbol="asset"),
+    indexes=(Index(("account", "asset", "changed_at")),),
+)
+
+POSITIONS = Dataset(
+    name="positions",
+    kind="state",
+    doc="A position; once closed it moves with the day it was closed on.",
+    columns=(
+        _name("position_id", "The caller's or a generated id, unique in the store."),
+        _ACCOUNT,
+        _SYMBOL,
+        Column("side", _NAME, "Direction.", choices=("LONG", "SHORT")),
+        Column("status", _NAME, "Life cycle.", choices=("OPEN", "CLOSED")),
+        _money("amount", "Units of the base asset, or contracts; never negative."),
+        _money("entry_price", "Average entry, 18 places half even; entry_cost is exact."),
+        _money("entry_cost", "Exact cost of what is open: quote (linear) or base (inverse)."),
+        _money("mark_price", "Last mark.", nullable=True),
+        _money("contract_size", "Units of the base asset (linear) or quote (inverse) a contract."),
+        Column("inverse", _BOOLEAN, "Whether profit is in the base asset."),
+        _money("leverage", "Leverage.", nullable=True),
+        Column("margin_mode", _NAME, "Margin mode.", nullable=True, choices=("cross", "isolated")),
+        _money("liquidation_price", "Where the exchange would liquidate.", nullable=True),
+        _money("realized_pnl", "Realised, gross of fees and funding, in the settle asset."),
+        _money("fees", "Fees paid, in the quote asset; rebates are negative."),
+        _money("funding", "Funding received (+) or paid (-)."),
+        _money("peak_amount", "Largest amount it ever had."),
+        _money("max_favourable", "Largest unrealised profit seen (MFE)."),
+        _money("max_adverse", "Largest unrealised loss seen (MAE), not positive."),
+        _time("opened_at", "When it was opened."),
+        _time("updated_at", "When it last changed."),
+        _time("closed_at", "When it was closed.", nullable=True),
+        Column("close_reason", _TEXT, "Why it was closed.", nullable=True),
+        Column("event_seq", _INTEGER, "Number of its last position event."),
+        _STRATEGY,
+        _BOT,
+        _RECORDED_AT,
+    ),
+    key=("position_id",),
+    indexes=(Index(("account", "symbol"), where="status = 'OPEN'"), Index(("symbol",), where="status = 'OPEN'")),
+    tiering=Tiering(
+        time="closed_at", cluster=("account", "symbol", "closed_at", "id"), when=("status", ("CLOSED",)), symbol="symbol"
+    ),
+)
+
+POSITION_EVENTS = Dataset(
+    name="position_events",
+    kind="event",
+    doc="One change of a position.",
+    columns=(
+        _name("position_id", "The position."),
+        Column("seq", _INTEGER, "1 for the first event of the position."),
+        _ACCOUNT,
+        _SYMBOL,
+        Column(
+            "kind",
+            _NAME,
+            "What happened.",
+            choices=("open", "increase", "reduce", "close", "flip", "mark", "funding", "liquidate", "adjust"),
+        ),
+        _money("amount_delta", "Change of the amount."),
+        _money("price", "At which price."),
+        _money("amount_after", "Amount afterwards."),
+        _money("entry_after", "Average entry afterwards."),
+        _money("realized_delta", "Realised by it, gross."),
+        _name("trade_id", "The fill that caused it.", nullable=True),
+        _time("occurred_at", "When."),
+        _RECORDED_AT,
+    ),
+    key=("position_id", "seq"),
+    tiering=Tiering(time="occurred_at", cluster=("account", "symbol", "position_id", "seq"), symbol="symbol"),
+)
+
+ORDERS = Dataset(
+    name="orders",
+    kind="state",
+    doc="An order in its present state; once terminal it moves with the day of its last update.",
+    columns=(
+        _ACCOUNT,
+        _SYMBOL,
+        _name("order_id", "The exchange's id."),
+        _name("client_order_id", "The bot's id.", nullable=True),
+        Column("side", _NAME, "Direction.", choices=("buy", "sell")),
+        _name("type", "limit, market, ..."),
+        _name("time_in_force", "GTC, IOC, ...", nullable=True),
+        Column("status", _NAME, "Life cycle.", choices=("open", *TERMINAL_ORDER_STATUSES)),
+        _money("price", "Limit price.", nullable=True),
+        _money("trigger_price", "Trigger.", nullable=True),
+        _money("amount", "Ordered."),
+        _money("filled", "Filled so far."),
+        _money("average", "Average fill price.", nullable=True),
+        _money("cost", "Filled in quote.", nullable=True),
+        Column("reduce_only", _BOOLEAN, "Only reduces.", nullable=True),
+        Column("post_only", _BOOLEAN, "Only adds liquidity.", nullable=True),
+        _time("created_at", "When the exchange took it.", nullable=True),
+        _time("updated_at", "When it last changed."),
+        _time("last_trade_at", "When it was last filled.", nullable=True),
+        _STRATEGY,
+        _BOT,
+        _RECORDED_AT,
+    ),
+    key=("account", "symbol", "order_id"),
+    indexes=(Index(("account", "symbol"), where="status = 'open'"),),
+    tiering=Tiering(
+        time="updated_at",
+        cluster=("account", "symbol", "updated_at", "id"),
+        when=("status", TERMINAL_ORDER_STATUSES),
+        symbol="symbol",
+    ),
+)
+
+TRADES = Dataset(
+    name="trades",
+    kind="event",
+    doc="One of the bot's own fills.",
+    columns=(
+        _ACCOUNT,
+        _SYMBOL,
+        _name("trade_id", "The exchange's id, or a generated one (see synthetic_id)."),
+        _name("order_id", "The order it filled; '-' where the exchange named none."),
+        Column("synthetic_id", _BOOLEAN, "Whether trade_id was generated here."),
+        Column("side", _NAME, "Direction.", choices=("buy", "sell")),
+        _money("price", "Price in quote."),
+        _money("amount", "Units of base, or contracts."),
+        _money("contract_size", "Units a contract; 1 for spot."),
+        _money("quote_amount", "Exact price * amount * contract_size (inverse: amount * contract_size)."),
+        _money("fee", "Fee in fee_currency; a rebate is negative.", nullable=True),
+        _name("fee_currency", "The fee's asset.", nullable=True),
+        _money("fee_in_quote", "Fee in the quote asset where that is known.", nullable=True),
+        Column("fees", _JSON, "All fees as [{currency, cost}] when more than one.", nullable=True),
+        Column("liquidity", _NAME, "Whether it made or took.", nullable=True, choices=("maker", "taker")),
+        _money("realized_pnl", "Realised by it, gross of fees.", nullable=True),
+        _money("realized_pnl_exchange", "What the exchange says it realised.", nullable=True),
+        _name("position_id", "The position it changed.", nullable=True),
+        _STRATEGY,
+        _BOT,
+        _time("executed_at", "When it was executed."),
+        Column("info", _JSON, "The exchange's own record.", nullable=True),
+        _RECORDED_AT,
+    ),
+    key=("account", "symbol", "trade_id", "order_id"),
+    tiering=Tiering(time="executed_at", cluster=("account", "symbol", "executed_at", "id"), symbol="symbol"),
+)
+
+LEDGER = Dataset(
+    name="ledger",
+    kind="event",
+    doc="One signed change of an asset; opening balances plus these are the balances.",
+    columns=(
+        _ACCOUNT,
+        _name("entry_id", "Unique in the account."),
+        Column(
+            "type",
+            _NAME,
+            "What it was.",
+            choices=(
+                "deposit",
+                "withdrawal",
+                "transfer",
+                "trade",
+                "fee",
+                "rebate",
+                "funding",
+                "interest",
+                "liquidation",
+                "adjust",
+            ),
+        ),
+        _name("asset", "The asset."),
+        _money("amount", "Signed units of the asset."),
+        _name("reference", "What it belongs to: a fill, a position, a transfer.", nullable=True),
+        _time("occurred_at", "When."),
+        _RECORDED_AT,
+    ),
+    key=("account", "entry_id"),
+    indexes=(Index(("account", "asset", "occurred_at")),),
+    tiering=Tiering(time="occurred_at", cluster=("account", "asset", "occurred_at", "id"), symbol="asset"),
+)
+
+PORTFOLIO_SNAPSHOTS = Dataset(
+    name="portfolio_snapshots",
+    kind="event",
+    doc="The equity of an account at one moment.",
+    columns=(
+        _ACCOUNT,
+        _time("taken_at", "When."),
+        _money("equity", "Cash + positions' value, in the base currency."),
+        _money("cash", "Priced balances."),
+        _money("positions_value", "Unrealised profit of contracts."),
+        _money("unrealized", "Unrealised profit of all open positions."),
+        _money("realized_cumulative", "Realised so far, gross."),
+        _money("fees_cumulative", "Fees so far."),
+        _money("funding_cumulative", "Funding so far."),
+        _money("net_flow", "Deposits - withdrawals since the snapshot before."),
+        _name("base_currency", "What everything is priced in."),
+        _RECORDED_AT,
+    ),
+    key=("account", "taken_at"),
+    tiering=Tiering(time="taken_at", cluster=("account", "taken_at")),
+)
+
+
+def _aggregate(name: str, length: str) -> Dataset:
+    return Dataset(
+        name=name,
+        kind="aggregate",
+        doc=f"An account's equity and activity by {length}, computed in the transaction that changes it.",
+        columns=(
+            _ACCOUNT,
+            _time("period", f"Start of the {length}, UTC."),
+            _money("equity_open", "First equity."),
+            _money("equity_high", "Highest equity."),
+            _money("equity_low", "Lowest equity."),
+            _money("equity_close", "Last equity."),
+            _money("net_flow", "Deposits - withdrawals."),
+            _money("realized", "Realised, gross."),
+            _money("fees", "Fees."),
+            _money("volume", "Sum of quote amounts."),
+            Column("trade_count", _INTEGER, "Fills."),
+            _RECORDED_AT,
+        ),
+        key=("account", "period"),
+    )
+
+
+PORTFOLIO_HOURLY = _aggregate("portfolio_hourly", "hour")
+PORTFOLIO_DAILY = _aggregate("portfolio_daily", "day")
+
+PERFORMANCE_METRICS = Dataset(
+    name="performance_metrics",
+    kind="event",
+    doc="A computed figure with the definition it was computed by.",
+    columns=(
+        _name("scope", "Account, strategy, bot or symbol it is of."),
+        _name("period", "The time it covers."),
+        _name("benchmark", "What it is compared with, or '-'."),
+        _name("metric", "Which figure."),
+        _name("definition", "Version of the definition."),
+        Column("value", _RATIO, "The figure.", nullable=True),
+        Column("annualisation", _INTEGER, "Periods a year.", nullable=True),
+        Column("risk_free", _RATIO, "Annual risk-free rate.", nullable=True),
+        Column("observations", _INTEGER, "How many returns it is of."),
+        _RECORDED_AT,
+    ),
+    key=("scope", "period", "benchmark", "metric", "definition"),
+)
+
+BOOKS = (
+    BALANCES,
+    BALANCE_HISTORY,
+    POSITIONS,
+    POSITION_EVENTS,
+    ORDERS,
+    TRADES,
+    LEDGER,
+    PORTFOLIO_SNAPSHOTS,
+    PORTFOLIO_HOURLY,
+    PORTFOLIO_DAILY,
+    PERFORMANCE_METRICS,
+)

@@ -1,0 +1,193 @@
+"""The one declaration of a dataset, from which everything else about it is derived.
+
+A dataset is a named table of typed columns with a natural key. Its kind says how rows live:
+
+``state``: the present value of something, updated in place. ``event``: something that happened, never updated but by
+a recorded correction. ``market``: events of the market, in volume. ``aggregate``: pre-computed from others.
+``internal``: the store's own bookkeeping, not offered to queries by name alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from hybridstore.errors import InvalidValue
+from hybridstore.schema.types import CHECKS, LogicalType
+
+Kind = Literal["state", "event", "market", "aggregate", "internal"]
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_RESERVED = {"id", "rowid", "oid", "_rowid_", "filename", "year", "month", "day"}
+ROW_ID = "id"
+"""The row number every tiered dataset has beside its declared columns; an archived one is never given again."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column.
+
+    Attributes:
+        name: Lower-case identifier.
+        type: What it holds.
+        doc: What it means, with the unit.
+        nullable: Whether it may be absent.
+        choices: The only texts it may hold; empty means any.
+    """
+
+    name: str
+    type: LogicalType
+    doc: str
+    nullable: bool = False
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: object) -> Any:
+        """Take a value through the door.
+
+        Args:
+            value: What the caller gave; None where it is absent.
+
+        Returns:
+            The stored form.
+
+        Raises:
+            InvalidValue: The value does not fit, or is absent though required.
+        """
+        if value is None:
+            if self.nullable:
+                return None
+            raise InvalidValue(f"{self.name}=None: this column is required")
+        stored = CHECKS[self.type](value, self.name)
+        if self.choices and stored not in self.choices:
+            raise InvalidValue(f"{self.name}={value!r}: unknown", hint=f"use one of {', '.join(self.choices)}")
+        return stored
+
+
+class Index(msgspec.Struct, frozen=True):
+    """A secondary index of the hot table.
+
+    Attributes:
+        columns: In order.
+        where: Condition of a partial index, SQL over declared columns.
+    """
+
+    columns: tuple[str, ...]
+    where: str | None = None
+
+
+class Tiering(msgspec.Struct, frozen=True):
+    """How a dataset's rows leave the hot store.
+
+    Attributes:
+        time: The column whose UTC day a row belongs to.
+        cluster: The order of rows in a file: what is asked together lies together.
+        when: Only rows whose column holds one of these texts may leave (None: all whose ``time`` is set).
+        hot_days: Default age in whole days from which rows leave.
+        symbol: The column whose smallest and largest value the manifest keeps for pruning.
+    """
+
+    time: str
+    cluster: tuple[str, ...]
+    when: tuple[str, tuple[str, ...]] | None = None
+    hot_days: int = 7
+    symbol: str | None = None
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """One declaration.
+
+    Attributes:
+        name: The table's and view's name.
+        kind: How its rows live; see the module's text.
+        doc: What one row is.
+        columns: In order, without the row number.
+        key: The natural key: no two rows agree on it. Empty where there is none (the row number identifies).
+        indexes: Secondary indexes of the hot table.
+        tiering: How rows leave the hot store; None means they stay.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    tiering: Tiering | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a declaration that contradicts itself."""
+        names = self.column_names
+        self._refuse_bad_names(names)
+        mentioned = [*self.key, *(name for index in self.indexes for name in index.columns)]
+        if self.tiering:
+            mentioned += [self.tiering.time, *(name for name in self.tiering.cluster if name != ROW_ID)]
+            mentioned += [self.tiering.when[0]] if self.tiering.when else []
+            mentioned += [self.tiering.symbol] if self.tiering.symbol else []
+        elif self.kind in ("event", "market") and not self.key:
+            raise InvalidValue(f"dataset {self.name}: an untiered dataset needs a key")
+        for name in mentioned:
+            if name not in names:
+                raise InvalidValue(f"dataset {self.name}: {name} is mentioned but not declared as a column")
+        if self.tiering and self.column(self.tiering.time).type is not LogicalType.TIMESTAMP:
+            raise InvalidValue(f"dataset {self.name}: the tiering time {self.tiering.time} is not a TIMESTAMP")
+
+    def _refuse_bad_names(self, names: tuple[str, ...]) -> None:
+        for name in (self.name, *names):
+            if not _IDENTIFIER.match(name) or name in _RESERVED or name.startswith("sqlite_"):
+                raise InvalidValue(
+                    f"dataset {self.name}: {name!r} cannot be a name",
+                    hint="lower-case letters, digits and _; not id, rowid, year, month, day, filename",
+                )
+        if len(set(names)) != len(names):
+            raise InvalidValue(f"dataset {self.name}: a column is declared twice")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The declared columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def stored_names(self) -> tuple[str, ...]:
+        """The columns of table and files, in order: the row number first where there is one."""
+        return (ROW_ID, *self.column_names) if self.numbered else self.column_names
+
+    @property
+    def numbered(self) -> bool:
+        """Whether rows carry a row number: tiered datasets and internal logs do."""
+        return self.tiering is not None or not self.key
+
+    def column(self, name: str) -> Column:
+        """Return a column by name.
+
+        Args:
+            name: A declared column.
+
+        Returns:
+            The column.
+
+        Raises:
+            InvalidValue: There is none of that name.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise InvalidValue(
+            f"dataset {self.name} has no column {name!r}", hint=f"it has {', '.join(self.column_names)}"
+        )
+
+    def check_row(self, values: dict[str, object]) -> tuple[Any, ...]:
+        """Take a row through the door.
+
+        Args:
+            values: Values by column name; absent columns count as None.
+
+        Returns:
+            The stored forms, one a declared column, in order.
+
+        Raises:
+            InvalidValue: A value does not fit, or a name is no column.
+        """
+        for name in values:
+            if name not in self.column_names:
+                self.column(name)
+        return tuple([column.check(values.get(column.name)) for column in self.columns])

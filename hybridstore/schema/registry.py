@@ -1,0 +1,63 @@
+"""The datasets a store knows: the built-in ones and a user's own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+
+from hybridstore.errors import InvalidValue, UnknownDataset
+from hybridstore.schema.books import BOOKS
+from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.internal import INTERNAL
+from hybridstore.schema.market import MARKET
+
+
+class Registry(Mapping[str, Dataset]):
+    """Datasets by name, internal ones included, in the order they were declared.
+
+    Args:
+        own: Datasets of the user beside the built-in ones.
+
+    Raises:
+        InvalidValue: Two datasets share a name.
+    """
+
+    def __init__(self, own: Iterable[Dataset] = ()) -> None:
+        self._datasets: dict[str, Dataset] = {}
+        for dataset in (*INTERNAL, *BOOKS, *MARKET, *own):
+            if dataset.name in self._datasets:
+                raise InvalidValue(
+                    f"dataset {dataset.name!r} is declared twice", hint="give your own dataset another name"
+                )
+            self._datasets[dataset.name] = dataset
+
+    def __getitem__(self, name: str) -> Dataset:
+        """Return a dataset; an unknown name raises with the nearest known ones."""
+        try:
+            return self._datasets[name]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._datasets, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(self.public)}"
+            raise UnknownDataset(f"no dataset is called {name!r}", hint=hint) from None
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether a dataset of this name is declared."""
+        return name in self._datasets
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over names in the order of declaration."""
+        return iter(self._datasets)
+
+    def __len__(self) -> int:
+        """Return how many datasets there are."""
+        return len(self._datasets)
+
+    @property
+    def public(self) -> tuple[str, ...]:
+        """Names offered to queries: all but the store's own bookkeeping."""
+        return tuple(name for name, dataset in self._datasets.items() if dataset.kind != "internal")
+
+    @property
+    def tiered(self) -> tuple[Dataset, ...]:
+        """The datasets whose rows move into archives."""
+        return tuple(dataset for dataset in self._datasets.values() if dataset.tiering)

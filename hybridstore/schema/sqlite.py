@@ -1,0 +1,129 @@
+"""Projection of a declaration to SQLite: STRICT tables, indexes, triggers."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from hybridstore.schema.dataset import ROW_ID, Dataset
+from hybridstore.schema.internal import OPEN_MOVE_STATES
+from hybridstore.schema.types import LogicalType
+
+STORAGE: dict[LogicalType, str] = {
+    LogicalType.MONEY: "TEXT",
+    LogicalType.TICK: "INTEGER",
+    LogicalType.TIMESTAMP: "INTEGER",
+    LogicalType.NAME: "TEXT",
+    LogicalType.TEXT: "TEXT",
+    LogicalType.JSON: "TEXT",
+    LogicalType.INTEGER: "INTEGER",
+    LogicalType.BOOLEAN: "INTEGER",
+    LogicalType.RATIO: "REAL",
+    LogicalType.BLOB: "BLOB",
+}
+
+
+def quote_text(text: str) -> str:
+    """Return an SQL string literal.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The literal with its quotes.
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def ddl(dataset: Dataset) -> dict[str, str]:
+    """Return everything a dataset needs in the hot database.
+
+    Args:
+        dataset: The declaration.
+
+    Returns:
+        CREATE statements by the name of what they create, in the order to run them.
+    """
+    statements = {dataset.name: _table(dataset)}
+    if dataset.numbered and dataset.key:
+        name = f"{dataset.name}_key"
+        statements[name] = f"CREATE UNIQUE INDEX {name} ON {dataset.name} ({', '.join(dataset.key)})"
+    for index in dataset.indexes:
+        name = f"{dataset.name}_by_{'_'.join(index.columns)}"
+        where = f" WHERE {index.where}" if index.where else ""
+        statements[name] = f"CREATE INDEX {name} ON {dataset.name} ({', '.join(index.columns)}){where}"
+    if dataset.tiering:
+        statements[f"{dataset.name}_claimed"] = _claim_trigger(dataset)
+        if dataset.kind != "state":  # a state dataset is copied anew anyway
+            statements[f"{dataset.name}_mutated"] = _mutation_trigger(dataset)
+    return statements
+
+
+def declaration_sha256(dataset: Dataset) -> str:
+    """Return a fingerprint of what a dataset stores.
+
+    Args:
+        dataset: The declaration.
+
+    Returns:
+        SHA-256 over its DDL and column types, hexadecimal.
+    """
+    content = [list(ddl(dataset).values()), [(column.name, column.type.value) for column in dataset.columns]]
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+def unit_condition(dataset: Dataset, prefix: str = "") -> str:
+    """Return the SQL condition that a row may leave the hot store with its day.
+
+    Args:
+        dataset: A tiered dataset.
+        prefix: What stands before column names, for example ``OLD.``.
+
+    Returns:
+        A condition over ``:start_us`` and ``:end_us``.
+    """
+    assert dataset.tiering is not None
+    time = f"{prefix}{dataset.tiering.time}"
+    condition = f"{time} >= :start_us AND {time} < :end_us"
+    if dataset.tiering.when:
+        column, values = dataset.tiering.when
+        condition += f" AND {prefix}{column} IN ({', '.join(map(quote_text, values))})"
+    return condition
+
+
+def _table(dataset: Dataset) -> str:
+    lines = [f"{ROW_ID} INTEGER PRIMARY KEY AUTOINCREMENT"] if dataset.numbered else []
+    for column in dataset.columns:
+        null = "" if column.nullable else " NOT NULL"
+        lines.append(f"{column.name} {STORAGE[column.type]}{null}")
+    if not dataset.numbered:
+        lines.append(f"PRIMARY KEY ({', '.join(dataset.key)})")
+    options = "STRICT" if dataset.numbered else "STRICT, WITHOUT ROWID"
+    body = ",\n  ".join(lines)
+    return f"CREATE TABLE {dataset.name} (\n  {body}\n) {options}"
+
+
+def _claim_trigger(dataset: Dataset) -> str:
+    """A row claimed by a move must not change: what is purged is what was written."""
+    states = ", ".join(map(quote_text, OPEN_MOVE_STATES))
+    inside = " OR ".join(
+        f"({alias}.id <= m.max_id AND {_claimed(dataset, alias)})" for alias in ("OLD", "NEW")
+    )
+    return (
+        f"CREATE TRIGGER {dataset.name}_claimed BEFORE UPDATE ON {dataset.name}\n"
+        f"WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = {quote_text(dataset.name)}\n"
+        f"  AND m.state IN ({states}) AND ({inside}))\n"
+        f"BEGIN SELECT RAISE(ABORT, 'row is claimed by a tier move'); END"
+    )
+
+
+def _claimed(dataset: Dataset, alias: str) -> str:
+    return unit_condition(dataset, f"{alias}.").replace(":start_us", "m.start_us").replace(":end_us", "m.end_us")
+
+
+def _mutation_trigger(dataset: Dataset) -> str:
+    return (
+        f"CREATE TRIGGER {dataset.name}_mutated AFTER UPDATE ON {dataset.name}\n"
+        f"BEGIN UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = {quote_text(dataset.name)}; END"
+    )
