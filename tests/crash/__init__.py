@@ -1,0 +1,1 @@
+"""Nothing acknowledged is lost: power cuts on a modelled disk, and kills at every step of a move."""
