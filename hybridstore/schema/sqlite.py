@@ -60,6 +60,33 @@ def ddl(dataset: Dataset) -> dict[str, str]:
     return statements
 
 
+def statements(dataset: Dataset) -> dict[str, str]:
+    """Return the statements by which rows of a dataset are written and found.
+
+    Args:
+        dataset: The declaration.
+
+    Returns:
+        By name: ``insert_<name>`` (a known key is skipped), ``upsert_<name>`` (a known key is overwritten),
+        ``find_<name>`` (all stored columns by key), ``rewrite_<name>`` (all other columns, then the key). Parameters
+        are positional, in declared order. A dataset without a key has only the insert.
+    """
+    names = dataset.column_names
+    insert = f"INSERT INTO {dataset.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+    if not dataset.key:
+        return {f"insert_{dataset.name}": insert}
+    key = ", ".join(dataset.key)
+    others = [name for name in names if name not in dataset.key]
+    is_key = " AND ".join(f"{name} = ?" for name in dataset.key)
+    overwrite = ", ".join(f"{name} = excluded.{name}" for name in others)
+    return {
+        f"insert_{dataset.name}": f"{insert} ON CONFLICT ({key}) DO NOTHING",
+        f"upsert_{dataset.name}": f"{insert} ON CONFLICT ({key}) DO UPDATE SET {overwrite}",
+        f"find_{dataset.name}": f"SELECT {', '.join(dataset.stored_names)} FROM {dataset.name} WHERE {is_key}",
+        f"rewrite_{dataset.name}": f"UPDATE {dataset.name} SET {', '.join(f'{n} = ?' for n in others)} WHERE {is_key}",
+    }
+
+
 def declaration_sha256(dataset: Dataset) -> str:
     """Return a fingerprint of what a dataset stores.
 

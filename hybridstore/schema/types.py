@@ -32,8 +32,8 @@ _SECONDS_MAX = 100_000_000_000
 """Below this (the year 5138) an integer is refused as seconds, above it is microseconds."""
 _DECIMAL_TEXT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
 _EXPONENT_MAX = 60
-_EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
-"""Scaling must not round, whatever the caller's own decimal context is."""
+EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""The arithmetic of stored values: it never rounds, whatever the caller's own decimal context is."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FLOAT_HINT = "give Decimal, int or decimal text; Decimal(str(x)) converts a float you trust"
 
@@ -155,7 +155,7 @@ def check_tick(value: object, column: str) -> int:
     """
     number = to_decimal(value, column)
     try:
-        scaled = number.scaleb(TICK_PLACES, _EXACT)
+        scaled = number.scaleb(TICK_PLACES, EXACT)
         stored = int(scaled) if scaled.adjusted() < _EXPONENT_MAX else _TICK_LIMIT
     except (Inexact, InvalidOperation, Overflow):
         raise InvalidValue(f"{column}={number}: out of range for market data") from None
@@ -389,4 +389,4 @@ def tick_decimal(stored: int) -> Decimal:
     Returns:
         The value.
     """
-    return Decimal(stored).scaleb(-TICK_PLACES, _EXACT)
+    return Decimal(stored).scaleb(-TICK_PLACES, EXACT)

@@ -1,0 +1,191 @@
+"""Connections to the hot database, opened one way, and SQLite's result codes turned into our errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from hybridstore.config import DatabaseConfig
+from hybridstore.errors import (
+    Conflict,
+    HybridStoreError,
+    StorageFailure,
+    StorageFull,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+)
+
+SQLITE_VERSION_MIN = 3_051_003
+"""Before 3.51.3 two connections could reset the WAL under each other (bot and tiering job are exactly two)."""
+_BUSY_POLL_S = 0.0002
+"""SQLite's own back-off grows to 100 ms; a bot behind a 3 ms purge step must not wait that long."""
+_BUSY_POLL_MAX_S = 0.001
+_MMAP_BYTES = 1 << 30
+_CODE_MASK = 0xFF
+_PAGE_CHECKSUM_VFS = "cksmvfs"
+_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
+
+
+def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) -> apsw.Connection:
+    """Open the hot database.
+
+    Args:
+        config: Where and how.
+        write: Whether the connection may write (and create the file).
+        scan: Whether it reads ranges rather than points: such a reader may use memory mapping.
+
+    Returns:
+        A connection with every safety pragma set and automatic checkpoints off.
+
+    Raises:
+        StoreError: SQLite is too old or the file cannot be opened.
+    """
+    if apsw.SQLITE_VERSION_NUMBER < SQLITE_VERSION_MIN:
+        raise StoreError(
+            f"SQLite {apsw.sqlite_lib_version()} is too old", hint="pip install -U apsw (SQLite 3.51.3 or newer)"
+        )
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if write else 0)
+    try:
+        connection = apsw.Connection(str(config.path), flags=flags, vfs=_vfs(config), statementcachesize=256)
+        _configure(connection, config, write=write, scan=scan)
+    except apsw.Error as error:
+        raise translate(error, "open the hot store", config.path) from error
+    return connection
+
+
+def _vfs(config: DatabaseConfig) -> str | None:
+    if not config.page_checksums:
+        return config.vfs
+    import apsw.sqlite_extra  # noqa: PLC0415  loading it changes the process's default VFS: only on request
+
+    if _PAGE_CHECKSUM_VFS not in apsw.vfs_names():
+        apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+    return _PAGE_CHECKSUM_VFS
+
+
+def _configure(connection: apsw.Connection, config: DatabaseConfig, *, write: bool, scan: bool) -> None:
+    connection.set_busy_handler(busy_handler(config.busy_timeout_ms))
+    for option, value in (
+        (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
+        (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+        (apsw.SQLITE_DBCONFIG_DQS_DML, 0),
+        (apsw.SQLITE_DBCONFIG_DQS_DDL, 0),
+    ):
+        connection.config(option, value)
+    connection.wal_autocheckpoint(0)  # a commit must never pay for a checkpoint
+    connection.pragma("cell_size_check", value=True)
+    connection.pragma("temp_store", "memory")
+    connection.pragma("cache_size", -config.cache_size_mb * 1024)
+    connection.pragma("foreign_keys", value=True)
+    # Never on the writer: an I/O error under a mapping is a signal that kills the bot, not an error code.
+    mapped = _MMAP_BYTES if scan and config.enable_memory_mapping and not write else 0
+    connection.pragma("mmap_size", mapped)
+    if write:
+        _configure_writer(connection, config)
+    else:
+        connection.pragma("query_only", value=True)
+
+
+def _configure_writer(connection: apsw.Connection, config: DatabaseConfig) -> None:
+    if not config.path.stat().st_size:
+        if config.page_checksums:
+            connection.reserve_bytes(8)
+        # Purged pages can be handed back to the file system in small steps only if this is set at creation.
+        connection.pragma("auto_vacuum", "incremental")
+    mode = connection.pragma("journal_mode", "wal")
+    if mode != "wal":
+        raise StoreError(
+            f"journal_mode is {mode}", path=str(config.path), hint="the file system must support shared memory (WAL)"
+        )
+    connection.pragma("synchronous", config.durability)
+
+
+def busy_handler(timeout_ms: int) -> Callable[[int], bool]:
+    """Return a busy handler that polls quickly and gives up after a time.
+
+    Args:
+        timeout_ms: How long to wait in all.
+
+    Returns:
+        A callable for ``apsw.Connection.set_busy_handler``.
+    """
+    deadline = 0.0
+
+    def wait(attempts: int) -> bool:
+        nonlocal deadline
+        now = time.monotonic()
+        if attempts == 0:
+            deadline = now + timeout_ms / 1000
+        if now >= deadline:
+            return False
+        time.sleep(min(_BUSY_POLL_S * (1 + attempts / 16), _BUSY_POLL_MAX_S))
+        return True
+
+    return wait
+
+
+def translate(error: BaseException, operation: str, path: Path) -> HybridStoreError:
+    """Turn an apsw error into ours, by its result code and errno, never by its message.
+
+    Args:
+        error: What apsw raised.
+        operation: What was being done.
+        path: The database.
+
+    Returns:
+        The error to raise; an error that is ours already comes back as it is.
+    """
+    if isinstance(error, HybridStoreError):
+        return error
+    where = str(path)
+    code = getattr(error, "extendedresult", 0)
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in _FULL_ERRNOS:
+        return _full(operation, where)
+    if isinstance(error, apsw.IOError):
+        if code == apsw.SQLITE_IOERR_WRITE and _looks_full(path):
+            return _full(operation, where)
+        return StorageFailure(
+            f"{text} (code {code})", operation=operation, path=where, hint="check the device and the system log"
+        )
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return StoreBusy(
+            "another process holds the write lock",
+            operation=operation,
+            path=where,
+            hint="find the process that keeps a transaction open, or raise busy_timeout_ms",
+        )
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return StoreCorrupt(text, operation=operation, path=where, hint="stop the bot and restore from a backup")
+    if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError | apsw.AuthError):
+        return StorageFailure(
+            text, operation=operation, path=where, hint="check that the folder exists and this user may write there"
+        )
+    if isinstance(error, apsw.ConstraintError):
+        return Conflict(text, operation=operation, path=where)
+    return StoreError(text, operation=operation, path=where)
+
+
+def _full(operation: str, where: str) -> StorageFull:
+    return StorageFull(
+        "no space left for the hot store; nothing was written",
+        operation=operation,
+        path=where,
+        hint="free space on its device; the same store works again at once, without a restart",
+    )
+
+
+def _looks_full(path: Path) -> bool:
+    """A file-size limit or a full device comes back as a plain write error on some systems."""
+    if hasattr(os, "statvfs"):
+        try:
+            return os.statvfs(path.parent).f_bavail < 256  # noqa: PLR2004  fewer than 256 free blocks: 1 MiB
+        except OSError:
+            return False
+    return False

@@ -1,0 +1,201 @@
+"""DatabaseManager: opens the hot store, keeps its writer, readers and housekeeping, closes them again."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hybridstore.clock import Clock, SystemClock
+from hybridstore.config import DatabaseConfig
+from hybridstore.durable import fsync_directory
+from hybridstore.errors import HybridStoreError, StorageFull, StoreClosed
+from hybridstore.hot.connection import open_connection, translate
+from hybridstore.hot.guards import ProcessGuard, ReserveFile, make_private_file, make_private_root, permission_warnings
+from hybridstore.hot.housekeeping import Housekeeping
+from hybridstore.hot.pool import ReaderPool
+from hybridstore.hot.session import SEQ_START, TS_START, WriteSession
+from hybridstore.hot.writer import Writer
+from hybridstore.named_sql import load_named_sql
+from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.internal import COMMIT_CLOCK
+from hybridstore.schema.registry import Registry
+from hybridstore.schema.sqlite import ddl
+from hybridstore.schema.sqlite import statements as dataset_statements
+
+_MARK_BYTES = 16
+_MIB = 1 << 20
+
+
+class DatabaseManager:
+    """The hot store of one process: one writer thread, a pool of readers, one housekeeping thread.
+
+    Args:
+        config: Settings; None takes the defaults (see :mod:`hybridstore.config`). They are copied.
+        clock: Where the time comes from.
+        datasets: The user's own datasets beside the built-in ones.
+
+    Attributes:
+        config: The settings in use.
+        clock: Where the time comes from.
+        registry: Every dataset the store knows.
+        statements: The named SQL of the hot path, with the generated statements of every dataset.
+    """
+
+    def __init__(
+        self,
+        config: DatabaseConfig | None = None,
+        *,
+        clock: Clock | None = None,
+        datasets: Iterable[Dataset] = (),
+    ) -> None:
+        self.config = msgspec.structs.replace(config or DatabaseConfig())
+        self.clock: Clock = clock or SystemClock()
+        self.registry = Registry(datasets)
+        self.statements: dict[str, str] = dict(load_named_sql("hybridstore.hot"))
+        self.adopt(self.registry)
+        self._writer: Writer | None = None
+        self._readers: ReaderPool | None = None
+        self._housekeeping: Housekeeping | None = None
+        self._reserve = ReserveFile(self.root, self.config.reserve_mb)
+
+    @property
+    def path(self) -> Path:
+        """The hot database."""
+        return self.config.path
+
+    @property
+    def root(self) -> Path:
+        """The store's folder."""
+        return self.config.root
+
+    @property
+    def writer(self) -> Writer:
+        """The writer; raises StoreClosed unless the store is open."""
+        if self._writer is None:
+            raise self._closed_error()
+        return self._writer
+
+    @property
+    def readers(self) -> ReaderPool:
+        """The readers; raises StoreClosed unless the store is open."""
+        if self._readers is None:
+            raise self._closed_error()
+        return self._readers
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is open."""
+        return self._writer is not None
+
+    def adopt(self, registry: Registry) -> None:
+        """Use another set of datasets, and their generated statements.
+
+        Args:
+            registry: The datasets.
+        """
+        self.registry = registry
+        for dataset in registry.values():
+            self.statements.update(dataset_statements(dataset))
+
+    def open(self) -> None:
+        """Open the store, creating its folder and database where they are missing. A second call does nothing.
+
+        Raises:
+            StorageFailure: The folder or file cannot be created or opened.
+            StorageFull: Not even the reserve was enough to open a store on a full disk.
+        """
+        if self._writer is not None:
+            return
+        make_private_root(self.root)
+        created = make_private_file(self.path)
+        guard = ProcessGuard(self.path)
+        try:
+            self._bootstrap()
+        except StorageFull:
+            if not self._reserve.release():
+                raise
+            self._bootstrap()
+        except HybridStoreError:
+            if created:
+                self.path.unlink(missing_ok=True)
+            raise
+        if created:
+            fsync_directory(self.root)
+        self._writer = Writer(self.config, guard, self._session)
+        self._readers = ReaderPool(self.config, guard)
+        self._housekeeping = Housekeeping(self.config, self._readers)
+        self._reserve.keep()
+        atexit.register(self.shutdown)
+
+    def shutdown(self) -> None:
+        """Commit what is queued and close everything. A second call does nothing."""
+        writer, readers, housekeeping = self._writer, self._readers, self._housekeeping
+        self._writer = self._readers = self._housekeeping = None
+        atexit.unregister(self.shutdown)
+        if writer is not None and readers is not None and housekeeping is not None:
+            housekeeping.close()
+            writer.close()
+            readers.close()
+
+    async def initialize(self) -> None:
+        """Open the store without holding up the event loop."""
+        await asyncio.to_thread(self.open)
+
+    async def close(self) -> None:
+        """Close the store without holding up the event loop."""
+        await asyncio.to_thread(self.shutdown)
+
+    def statistics(self) -> dict[str, Any]:
+        """Return the hot store's figures.
+
+        Returns:
+            database_size_mb, wal_size_mb, commits, operations, connection_pool (see ReaderPool.statistics), warnings
+            (sentences for the operator).
+        """
+        writer, readers = self.writer, self.readers
+        wal = Path(f"{self.path}-wal")
+        wal_size_bytes = wal.stat().st_size if wal.exists() else 0
+        warnings = permission_warnings(self.root, self.path)
+        if wal_size_bytes > self.config.wal_limit_mb * _MIB:
+            warnings.append(
+                f"the write-ahead log has {wal_size_bytes // _MIB} MiB; a reader that stays open keeps it from shrinking"
+            )
+        return {
+            "database_size_mb": round(self.path.stat().st_size / _MIB, 3),
+            "wal_size_mb": round(wal_size_bytes / _MIB, 3),
+            "commits": writer.commits,
+            "operations": writer.operations,
+            "connection_pool": readers.statistics(),
+            "warnings": warnings,
+        }
+
+    def _session(self, connection: Any) -> WriteSession:
+        return WriteSession(connection, self.clock, self.statements)
+
+    def _bootstrap(self) -> None:
+        """Give a new database its commit clock, without which no transaction can be numbered."""
+        connection = open_connection(self.config, write=True)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            if not connection.table_exists("main", COMMIT_CLOCK.name):
+                for statement in ddl(COMMIT_CLOCK).values():
+                    connection.execute(statement)
+                row = (1, os.urandom(_MARK_BYTES), SEQ_START, TS_START)
+                connection.execute(self.statements["insert_commit_clock"], row)
+            connection.execute("COMMIT")
+        except Exception as error:
+            raise translate(error, "open the hot store", self.path) from error
+        finally:
+            connection.close(True)  # noqa: FBT003  positional in apsw
+
+    def _closed_error(self) -> StoreClosed:
+        return StoreClosed(
+            "the store is not open", path=str(self.path), hint="call open() or initialize(), or use it in a with block"
+        )

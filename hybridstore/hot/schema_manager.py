@@ -1,0 +1,176 @@
+"""SchemaManager: makes the live schema what the declarations say, and proves that it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from hybridstore.durable import fsync_directory, fsync_file, make_directories
+from hybridstore.errors import SchemaMismatch
+from hybridstore.hot.connection import open_connection, translate
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.session import WriteSession
+from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.migrations import MIGRATIONS, Migration
+from hybridstore.schema.registry import Registry
+from hybridstore.schema.sqlite import ddl, declaration_sha256
+
+OWN_PREFIX = "dataset:"
+"""Settings whose name starts with this hold the declaration of a user's own dataset."""
+
+
+class SchemaManager:
+    """Creates, upgrades and verifies the schema of a store.
+
+    Args:
+        database: The open store.
+        migrations: The versions there are, oldest first.
+    """
+
+    def __init__(self, database: DatabaseManager, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+        self._database = database
+        self._migrations = migrations
+
+    async def initialize_complete_schema(self) -> None:
+        """Do :meth:`initialize` without holding up the event loop."""
+        await asyncio.to_thread(self.initialize)
+
+    def initialize(self) -> int:
+        """Bring the store to the newest version and verify it.
+
+        Returns:
+            The version.
+
+        Raises:
+            SchemaMismatch: The store was written by a newer hybridstore, or its schema was changed by hand.
+        """
+        newest = self._migrations[-1].version
+        version = self._database.writer.call(_read_version)
+        if version > newest:
+            raise SchemaMismatch(
+                f"the store has schema version {version}, this hybridstore knows {newest}",
+                path=str(self._database.path),
+                hint="pip install -U hybridstore",
+            )
+        if version == 0:
+            self._database.writer.call(self._create, newest, durability="full")
+        for migration in self._migrations:
+            if 0 < version < migration.version:
+                backup = self._back_up(migration)
+                self._database.writer.call(_migrate, migration, str(backup), durability="full")
+        self._adopt_own_datasets()
+        self.verify()
+        return newest
+
+    def verify(self) -> None:
+        """Compare the live schema with the declarations.
+
+        Raises:
+            SchemaMismatch: Something is missing or differs; the message names each.
+        """
+        live = dict(self._database.readers.rows(self._database.statements["live_schema"]))
+        problems = []
+        for dataset in self._database.registry.values():
+            for name, statement in ddl(dataset).items():
+                if name not in live:
+                    problems.append(f"{name} is missing")
+                elif _normal(live[name]) != _normal(statement):
+                    problems.append(f"{name} differs from its declaration")
+        if problems:
+            raise SchemaMismatch(
+                "; ".join(problems),
+                path=str(self._database.path),
+                hint="restore the schema from a backup; tables of a store are changed only by migrations",
+            )
+
+    def _create(self, session: WriteSession, version: int) -> None:
+        if _read_version(session):
+            return  # another process was first
+        live = dict(session.execute(session.sql["live_schema"]).fetchall())
+        for dataset in Registry().values():
+            _create_missing(session, dataset, live)
+        for dataset in Registry().values():
+            session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset)))
+        session.run("insert_schema_history", (version, "created", session.ts_us, None))
+        session.connection.pragma("user_version", version)
+
+    def _adopt_own_datasets(self) -> None:
+        """Own datasets are remembered in the store, so that the tiering job and analysts know them too."""
+        built_in = Registry()
+        stored = {
+            name: msgspec.json.decode(text, type=Dataset)
+            for name, text in self._database.readers.rows(
+                self._database.statements["settings_like"], (f"{OWN_PREFIX}%",)
+            )
+        }
+        declared = {f"{OWN_PREFIX}{name}": self._database.registry[name] for name in self._database.registry}
+        for key, dataset in declared.items():
+            if dataset.name in built_in:
+                continue
+            if key not in stored:
+                self._database.writer.call(_create_own, key, dataset, durability="full")
+            elif declaration_sha256(stored[key]) != declaration_sha256(dataset):
+                raise SchemaMismatch(
+                    f"dataset {dataset.name} was created with another declaration",
+                    path=str(self._database.path),
+                    hint="give the new declaration a new name, or restore the one it was created with",
+                )
+        own = {dataset.name: dataset for dataset in stored.values()}
+        own |= {name: dataset for name, dataset in self._database.registry.items() if name not in built_in}
+        self._database.adopt(Registry(own.values()))
+
+    def _back_up(self, migration: Migration) -> Path:
+        """Copy the hot database aside, so that a step that went wrong can be taken back."""
+        now = datetime.now(UTC)
+        folder = self._database.root / "backups" / now.strftime("%Y%m%d") / "full"
+        make_directories(folder)
+        target = folder / f"before-schema-v{migration.version}-{now.strftime('%H%M%S%f')}.db"
+        try:
+            source = open_connection(self._database.config, write=False)
+            copy = apsw.Connection(str(target))
+            with copy.backup("main", source, "main") as backup:
+                backup.step()
+            copy.close()
+            source.close()
+        except apsw.Error as error:
+            target.unlink(missing_ok=True)
+            raise translate(error, f"back up before schema version {migration.version}", target) from error
+        fsync_file(target)
+        fsync_directory(folder)
+        return target
+
+
+def _read_version(session: WriteSession) -> int:
+    return int(session.connection.pragma("user_version"))
+
+
+def _create_missing(session: WriteSession, dataset: Dataset, live: dict[str, str]) -> None:
+    for name, statement in ddl(dataset).items():
+        if name not in live:
+            session.execute(statement)
+
+
+def _create_own(session: WriteSession, key: str, dataset: Dataset) -> None:
+    live = dict(session.execute(session.sql["live_schema"]).fetchall())
+    _create_missing(session, dataset, live)
+    session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset)))
+    session.run("insert_settings", (key, msgspec.json.encode(dataset).decode()))
+
+
+def _migrate(session: WriteSession, migration: Migration, backup: str) -> None:
+    if _read_version(session) >= migration.version:
+        return  # another process was first
+    for statement in migration.statements:
+        session.execute(statement)
+    session.run("insert_schema_history", (migration.version, migration.name, session.ts_us, backup))
+    session.connection.pragma("user_version", migration.version)
+
+
+def _normal(statement: str) -> str:
+    return re.sub(r"\s+", " ", statement).strip()

@@ -1,0 +1,129 @@
+"""What an operation sees inside a write transaction: statements, the commit's number and time, cached state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+
+from hybridstore.clock import Clock
+
+SEQ_START = 1 << 48
+"""First commit number: from here on every number takes 8 bytes in a page."""
+TS_START = 1 << 50
+"""No commit time is below this (2005-09-05), for the same reason."""
+READ_CLOCK = "SELECT seq, ts FROM commit_clock WHERE slot = 1"
+WRITE_CLOCK = "UPDATE commit_clock SET seq = ?, ts = ? WHERE slot = 1"
+
+
+class WriteSession:
+    """The state of the running write transaction. Used only in the writer thread.
+
+    State that operations remember between transactions (the latest balance of each asset, open positions) lives in
+    :attr:`memory`; it is valid because every commit of every process advances the commit clock: when the clock is not
+    where this process left it, somebody else wrote and the memory is emptied.
+
+    Args:
+        connection: The writer's connection.
+        clock: Where the time comes from.
+        statements: Named SQL.
+
+    Attributes:
+        seq: Number of this commit.
+        ts_us: Time of this commit, us UTC, larger than that of every commit before.
+        memory: Remembered rows, by whatever key an operation chooses; emptied on rollback.
+        execute: Runs a statement on the writer's connection.
+        sql: Named statements.
+    """
+
+    def __init__(self, connection: apsw.Connection, clock: Clock, statements: Mapping[str, str]) -> None:
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self.connection = connection
+        self.sql = statements
+        self.memory: dict[Any, Any] = {}
+        self._deferred: dict[str, list[Any]] = {}
+        self._latest: dict[str, dict[Any, Any]] = {}
+        self.seq = 0
+        self.ts_us = 0
+        self._clock = clock
+
+    def begin(self) -> None:
+        """Take the number and time of the commit that is being made."""
+        seq, ts_us = self.execute(READ_CLOCK).fetchall()[0]
+        if seq != self.seq:
+            self.memory.clear()
+        self.seq = seq + 1
+        self.ts_us = max(ts_us + 1, self._clock.now_us(), TS_START)
+
+    def finish(self) -> None:
+        """Run what was put off and advance the commit clock: the transaction's last statement."""
+        if self._deferred:
+            for name, rows in self._deferred.items():
+                self.executemany(self.sql[name], rows)
+            self._deferred.clear()
+        if self._latest:
+            for name, by_key in self._latest.items():
+                self.executemany(self.sql[name], by_key.values())
+            self._latest.clear()
+        self.execute(WRITE_CLOCK, (self.seq, self.ts_us))
+
+    def forget(self) -> None:
+        """Drop what was remembered: the transaction did not happen."""
+        self.memory.clear()
+        self._deferred.clear()
+        self._latest.clear()
+        self.seq = -1
+
+    def defer(self, name: str, row: Any) -> None:
+        """Put off a statement to the end of the transaction, where all rows of one statement run together.
+
+        Args:
+            name: The statement.
+            row: Its parameters.
+        """
+        rows = self._deferred.get(name)
+        if rows is None:
+            self._deferred[name] = [row]
+        else:
+            rows.append(row)
+
+    def defer_latest(self, name: str, key: Any, row: Any) -> None:
+        """Put off a statement to the end of the transaction, where only the last row of each key runs.
+
+        Args:
+            name: The statement, an upsert.
+            key: What it sets.
+            row: Its parameters.
+        """
+        by_key = self._latest.get(name)
+        if by_key is None:
+            by_key = self._latest[name] = {}
+        by_key[key] = row
+
+    def one(self, name: str, parameters: Any = ()) -> tuple[Any, ...] | None:
+        """Run a named statement that returns at most one row.
+
+        Args:
+            name: The statement.
+            parameters: By position, or by name.
+
+        Returns:
+            The row, or None.
+        """
+        rows = self.execute(self.sql[name], parameters).fetchall()
+        return rows[0] if rows else None
+
+    def run(self, name: str, parameters: Any = ()) -> int:
+        """Run a named statement that changes rows.
+
+        Args:
+            name: The statement.
+            parameters: By position, or by name.
+
+        Returns:
+            How many rows it changed.
+        """
+        self.execute(self.sql[name], parameters)
+        return self.connection.changes()

@@ -1,0 +1,251 @@
+"""The one writer thread of a process: takes work from a queue and commits many pieces in one transaction.
+
+An acknowledgement (a resolved future) means the commit is durable at the level that was asked for. Work waits in the
+queue while a commit is being flushed, so the busier the store, the more each flush carries (group commit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+import apsw
+
+from hybridstore.config import DatabaseConfig, Durability
+from hybridstore.errors import HybridStoreError, StoreClosed
+from hybridstore.hot.connection import open_connection, translate
+from hybridstore.hot.guards import FileGuard, ProcessGuard
+from hybridstore.hot.session import WriteSession
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Operation = Callable[Concatenate[WriteSession, Parameters], Result]
+BATCH_MAX = 4096
+"""Pieces of work in one transaction at the most: bounds how long others wait for the write lock."""
+
+
+class _Work(NamedTuple):
+    operation: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    future: Future[Any] | asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+    full: bool
+
+
+class Writer:
+    """Queue, thread and connection of all writes of this process.
+
+    Args:
+        config: Where and how to open.
+        guard: Refuses use across a fork.
+        session: Makes the session that operations run in, given the connection.
+    """
+
+    def __init__(
+        self, config: DatabaseConfig, guard: ProcessGuard, session: Callable[[apsw.Connection], WriteSession]
+    ) -> None:
+        self._path = config.path
+        self._guard = guard
+        self._default_full = config.durability == "full"
+        self._connection = open_connection(config, write=True)
+        self._file_guard = FileGuard(config.path)
+        self._session = session(self._connection)
+        self._synchronous_full = self._default_full
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._closed = False
+        self._close_lock = threading.Lock()
+        self.commits = 0
+        self.operations = 0
+        self._thread = threading.Thread(target=self._run, name="hybridstore-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        operation: Callable[Concatenate[WriteSession, Parameters], Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Future[Result]:
+        """Queue work at the store's own durability.
+
+        Args:
+            operation: Called in the writer thread with the session and the arguments. It may run again from the
+                start if another piece of its batch fails, so it must change nothing but the database.
+            *args: Its arguments.
+            **kwargs: Not allowed; operations take positional arguments.
+
+        Returns:
+            A future that resolves after the commit.
+        """
+        assert not kwargs
+        return self.submit_with(None, operation, *args)
+
+    def submit_with(
+        self, durability: Durability | None, operation: Callable[..., Result], *args: object
+    ) -> Future[Result]:
+        """Queue work at a given durability.
+
+        Args:
+            durability: "full", "normal", or None for the store's own.
+            operation: See :meth:`submit`.
+            *args: Its arguments.
+
+        Returns:
+            A future that resolves after the commit.
+        """
+        future: Future[Result] = Future()
+        self._put(_Work(operation, args, future, None, self._wants_full(durability)))
+        return future
+
+    def call(self, operation: Callable[..., Result], *args: object, durability: Durability | None = None) -> Result:
+        """Queue work and wait for its commit.
+
+        Args:
+            operation: See :meth:`submit`.
+            *args: Its arguments.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            What the operation returned.
+        """
+        return self.submit_with(durability, operation, *args).result()
+
+    def submit_async(
+        self, durability: Durability | None, operation: Callable[..., Result], *args: object
+    ) -> asyncio.Future[Result]:
+        """Queue work from a running event loop.
+
+        Args:
+            durability: "full", "normal", or None for the store's own.
+            operation: See :meth:`submit`.
+            *args: Its arguments.
+
+        Returns:
+            A future of that loop, resolved after the commit. Cancelling it does not take the write back.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._put(_Work(operation, args, future, loop, self._wants_full(durability)))
+        return future
+
+    def close(self) -> None:
+        """Finish what is queued, then stop the thread and close the connection."""
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def _wants_full(self, durability: Durability | None) -> bool:
+        return self._default_full if durability is None else durability == "full"
+
+    def _put(self, work: _Work) -> None:
+        self._guard.check()
+        if self._closed:
+            raise StoreClosed("the store is closed", path=str(self._path))
+        self._queue.put(work)
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            work = self._queue.get()
+            batch: list[_Work] = []
+            while work is not None:
+                batch.append(work)
+                if len(batch) >= BATCH_MAX:
+                    break
+                try:
+                    work = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            stopping = work is None
+            if batch:
+                _resolve(batch, self._commit(batch))
+        self._refuse_the_rest()
+        self._connection.close(True)  # noqa: FBT003  positional in apsw
+
+    def _refuse_the_rest(self) -> None:
+        """Work that slipped in behind the close is told so instead of waiting for ever."""
+        rest: list[_Work] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                work = self._queue.get_nowait()
+                if work is not None:
+                    rest.append(work)
+        if rest:
+            error = StoreClosed("the store was closed before this write began", path=str(self._path))
+            _resolve(rest, [error] * len(rest))
+
+    def _commit(self, batch: list[_Work]) -> list[Any]:
+        """Run a batch; each place of the result holds what the operation returned or the exception it ended in."""
+        try:
+            results = self._transaction(batch)
+        except Exception as error:  # noqa: BLE001  whatever it is, it belongs to the callers
+            if len(batch) == 1:
+                return [translate(error, "write", self._path) if isinstance(error, apsw.Error) else error]
+            if isinstance(error, HybridStoreError) and not _is_of_one_piece(error):
+                return [error] * len(batch)
+            # One piece of the batch is at fault: give each its own transaction, so that only that one fails.
+            return [self._commit([work])[0] for work in batch]
+        self.commits += 1
+        self.operations += len(batch)
+        return results
+
+    def _transaction(self, batch: list[_Work]) -> list[Any]:
+        session, connection = self._session, self._connection
+        self._file_guard.check()
+        full = any([work.full for work in batch])
+        try:
+            if full is not self._synchronous_full:
+                connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL")
+                self._synchronous_full = full
+            connection.execute("BEGIN IMMEDIATE")
+            session.begin()
+            results = [work.operation(session, *work.arguments) for work in batch]
+            session.finish()
+            connection.execute("COMMIT")
+        except BaseException as error:
+            session.forget()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError):
+                raise translate(error, "write", self._path) from error
+            raise
+        return results
+
+
+def _is_of_one_piece(error: HybridStoreError) -> bool:
+    """Whether an error comes from what a caller gave rather than from the store, the disk or the lock."""
+    from hybridstore.errors import StoreError  # noqa: PLC0415
+
+    return not isinstance(error, StoreError)
+
+
+def _resolve(batch: list[_Work], results: list[Any]) -> None:
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any]]] = {}
+    for work, result in zip(batch, results, strict=True):
+        if work.loop is not None:
+            loops.setdefault(work.loop, []).append((work.future, result))
+        elif isinstance(work.future, Future) and work.future.set_running_or_notify_cancel():
+            _settle(work.future, result)
+    for loop, settled in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody is waiting
+            loop.call_soon_threadsafe(_settle_all, settled)
+
+
+def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in settled:
+        if not future.done():
+            _settle(future, result)
+
+
+def _settle(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
