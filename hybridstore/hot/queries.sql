@@ -22,3 +22,11 @@ FROM balances WHERE account = ?
 -- Latest balance of one asset: one search on the primary key.
 SELECT account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at
 FROM balances WHERE account = ? AND asset = ?
+
+-- name: last_balance
+-- What the change of the next balance is computed from.
+SELECT balance, updated_at FROM balances WHERE account = ? AND asset = ?
+
+-- name: all_marks
+-- Latest prices of every market; one row a market, so the whole table is what is asked for.
+SELECT symbol, bid, ask, last, mark, marked_at, recorded_at FROM marks

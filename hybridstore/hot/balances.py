@@ -1,0 +1,424 @@
+"""Balances: the latest of each asset, answered in microseconds, and their history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Context, Decimal
+from typing import Any, NamedTuple
+
+from hybridstore.config import Durability
+from hybridstore.errors import InvalidValue
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.session import WriteSession
+from hybridstore.records import Record
+from hybridstore.schema.types import (
+    EXACT,
+    MONEY_INTEGER_DIGITS,
+    check_name,
+    check_text,
+    check_timestamp,
+    moment,
+    money_text,
+    to_decimal,
+)
+
+DEFAULT_ACCOUNT = "default"
+_PERCENT_PLACES = Decimal("1E-8")
+_DIVISION = Context(prec=60)
+_HUNDRED = Decimal(100)
+_TUPLE_FIELDS = 10
+_ZERO = Decimal(0)
+Money = Decimal | int | str
+Moment = datetime | str | int | float
+
+
+class Balance(Record, frozen=True, gc=False):
+    """The latest balance of an asset.
+
+    Attributes:
+        account: Whose it is.
+        asset: The asset.
+        balance: Total held, in units of the asset.
+        hold_trade: Held back for open orders.
+        available: balance - hold_trade.
+        debt: Borrowed; None where unknown.
+        source: Where the figure came from.
+        updated_at: The moment the figure is of, UTC.
+        recorded_at: When the store took it, UTC.
+    """
+
+    account: str
+    asset: str
+    balance: Decimal
+    hold_trade: Decimal
+    available: Decimal
+    debt: Decimal | None
+    source: str
+    updated_at: datetime
+    recorded_at: datetime
+
+
+class BalanceUpdate(NamedTuple):
+    """A checked balance on its way to the writer: Decimals to compute with, texts to store."""
+
+    account: str
+    asset: str
+    balance: Decimal
+    balance_text: str
+    hold_text: str
+    available_text: str
+    debt_text: str | None
+    reason: str | None
+    source: str
+    sync_status: str | None
+    changed_us: int | None
+    exchange_us: int | None
+
+
+class _Last(NamedTuple):
+    balance: Decimal
+    updated_us: int
+
+
+def prepare_balance(  # noqa: PLR0913  one argument a column
+    asset: str,
+    balance: Money,
+    hold_trade: Money = 0,
+    source: str = "",
+    *,
+    account: str = DEFAULT_ACCOUNT,
+    reason: str | None = None,
+    sync_status: str | None = None,
+    changed_at: Moment | None = None,
+    exchange_at: Moment | None = None,
+    debt: Money | None = None,
+) -> BalanceUpdate:
+    """Take a balance through the door.
+
+    Args:
+        asset: The asset.
+        balance: Total held, in units of the asset.
+        hold_trade: Held back for open orders.
+        source: Where the figure came from.
+        account: Whose it is.
+        reason: Why it changed.
+        sync_status: What the caller says of its synchronisation.
+        changed_at: The moment the figure is of; None means the commit's time.
+        exchange_at: The exchange's own time.
+        debt: Borrowed.
+
+    Returns:
+        The checked update.
+
+    Raises:
+        InvalidValue: A value does not fit; it is named.
+    """
+    total = to_decimal(balance, "balance")
+    total_text = money_text(total, "balance")
+    hold = to_decimal(hold_trade, "hold_trade")
+    if hold:
+        hold_text = money_text(hold, "hold_trade")
+        available_text = money_text(EXACT.subtract(total, hold), "available")
+    else:
+        hold_text, available_text = "0", total_text
+    return BalanceUpdate(
+        check_name(account, "account"),
+        check_name(asset, "asset"),
+        total,
+        total_text,
+        hold_text,
+        available_text,
+        None if debt is None else money_text(to_decimal(debt, "debt"), "debt"),
+        None if reason is None else check_text(reason, "reason"),
+        check_text(source, "source"),
+        None if sync_status is None else check_text(sync_status, "sync_status"),
+        None if changed_at is None else check_timestamp(changed_at, "changed_at"),
+        None if exchange_at is None else check_timestamp(exchange_at, "exchange_at"),
+    )
+
+
+def prepare_balances(rows: Iterable[object], account: str = DEFAULT_ACCOUNT) -> list[BalanceUpdate]:
+    """Take many balances through the door.
+
+    Args:
+        rows: Each a tuple (asset, balance, hold, source, reason, timestamp, readable, change, percentage, status), or
+            a mapping or record with the arguments of :func:`prepare_balance`. Of a tuple, ``readable``, ``change``
+            and ``percentage`` are computed anew: the store's own figures are the ones that add up.
+        account: Whose they are, for tuples.
+
+    Returns:
+        The checked updates, in order.
+
+    Raises:
+        InvalidValue: A value does not fit; row number and value are named, and nothing was written.
+    """
+    updates: list[BalanceUpdate] = []
+    for number, row in enumerate(rows):
+        try:
+            updates.append(_prepare_row(row, account))
+        except InvalidValue as error:
+            raise InvalidValue(
+                error.message, operation=f"row {number} of the batch", hint=error.hint or "nothing of the batch was written"
+            ) from error
+    return updates
+
+
+def _prepare_row(row: Any, account: str) -> BalanceUpdate:
+    if isinstance(row, tuple):
+        if len(row) != _TUPLE_FIELDS:
+            raise InvalidValue(
+                f"a balance tuple has {_TUPLE_FIELDS} fields, this one {len(row)}: {row!r}",
+                hint="(asset, balance, hold, source, reason, timestamp, readable, change, percentage, status)",
+            )
+        asset, balance, hold, source, reason, timestamp, _, _, _, status = row
+        return prepare_balance(
+            asset, balance, hold, source, account=account, reason=reason, changed_at=timestamp, sync_status=status
+        )
+    try:
+        arguments = {"account": account, **dict(row)}
+    except (TypeError, ValueError):
+        raise InvalidValue(f"{row!r} is neither a tuple nor a record", hint="see prepare_balances") from None
+    return prepare_balance(**arguments)
+
+
+def write_balance(session: WriteSession, update: BalanceUpdate) -> Balance:
+    """Append a balance to the history and make it the latest, unless a later one is known.
+
+    Args:
+        session: The write transaction.
+        update: The checked balance.
+
+    Returns:
+        The balance as recorded.
+    """
+    ts_us = session.ts_us
+    changed_us = update.changed_us or ts_us
+    _record(session, update, changed_us)
+    recorded = moment(ts_us)
+    return Balance(
+        update.account,
+        update.asset,
+        update.balance,
+        Decimal(update.hold_text),
+        Decimal(update.available_text),
+        None if update.debt_text is None else Decimal(update.debt_text),
+        update.source,
+        recorded if update.changed_us is None else moment(changed_us),
+        recorded,
+    )
+
+
+def write_balances(session: WriteSession, updates: Sequence[BalanceUpdate]) -> int:
+    """Do :func:`write_balance` for many, in one transaction.
+
+    Args:
+        session: The write transaction.
+        updates: The checked balances, in order.
+
+    Returns:
+        How many were recorded.
+    """
+    ts_us = session.ts_us
+    for update in updates:
+        _record(session, update, update.changed_us or ts_us)
+    return len(updates)
+
+
+def _record(session: WriteSession, update: BalanceUpdate, changed_us: int) -> None:
+    key = (update.account, update.asset)
+    last = session.memory.get(key)
+    if last is None:
+        last = _load_last(session, key)
+    if last is None:
+        change = percentage = None
+    elif changed_us < last.updated_us:  # a late row: what came just before it may already be archived
+        change = percentage = None
+    else:
+        difference = EXACT.subtract(update.balance, last.balance)
+        change = money_text(difference, "change")
+        percentage = _percentage(difference, last.balance)
+    ts_us = session.ts_us
+    (account, asset, total, total_text, hold, available, debt, reason, source, status, _, exchange_us) = update
+    session.defer(
+        "insert_balance_history",
+        (account, asset, total_text, hold, available, change, percentage, reason, source, status, changed_us,
+         exchange_us, ts_us),
+    )  # fmt: skip
+    if last is None or changed_us >= last.updated_us:
+        session.memory[key] = _Last(total, changed_us)
+        session.defer_latest(
+            "upsert_balances", key, (account, asset, total_text, hold, available, debt, source, changed_us, ts_us)
+        )
+
+
+def _load_last(session: WriteSession, key: tuple[str, str]) -> _Last | None:
+    row = session.one("last_balance", key)
+    return None if row is None else _Last(Decimal(row[0]), row[1])
+
+
+def _percentage(difference: Decimal, previous: Decimal) -> str | None:
+    if not previous:
+        return None
+    if not difference:
+        return "0"
+    ratio = _DIVISION.divide(EXACT.multiply(_HUNDRED, difference), previous)
+    if ratio.adjusted() >= MONEY_INTEGER_DIGITS:
+        return None
+    return money_text(_DIVISION.quantize(ratio, _PERCENT_PLACES), "change_percentage")
+
+
+def decode_balance(row: tuple[Any, ...]) -> Balance:
+    """Turn a row of ``balances`` into a record.
+
+    Args:
+        row: account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at.
+
+    Returns:
+        The record.
+    """
+    account, asset, balance, hold, available, debt, source, updated_us, recorded_us = row
+    total = Decimal(balance)
+    updated = moment(updated_us)
+    return Balance(
+        account,
+        asset,
+        total,
+        _ZERO if hold == "0" else Decimal(hold),
+        total if available == balance else Decimal(available),
+        None if debt is None else Decimal(debt),
+        source,
+        updated,
+        updated if recorded_us == updated_us else moment(recorded_us),
+    )
+
+
+class BalanceReader:
+    """Point reads of balances; they run inline, in any thread.
+
+    Args:
+        database: The open store.
+    """
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+        self._latest = database.statements["latest_balance"]
+        self._all = database.statements["balances_of_account"]
+
+    def latest(self, asset: str, account: str = DEFAULT_ACCOUNT) -> Balance | None:
+        """Return the latest balance of an asset.
+
+        Args:
+            asset: The asset.
+            account: Whose.
+
+        Returns:
+            The balance, or None where the asset was never recorded.
+        """
+        rows = self._database.readers.rows(self._latest, (account, asset))
+        if rows:
+            return decode_balance(rows[0])
+        check_name(asset, "asset")
+        return None
+
+    def all(self, account: str = DEFAULT_ACCOUNT) -> list[Balance]:
+        """Return the latest balance of every asset of an account.
+
+        Args:
+            account: Whose.
+
+        Returns:
+            Balances by asset.
+        """
+        return [decode_balance(row) for row in self._database.readers.rows(self._all, (account,))]
+
+
+class BalanceQueries:
+    """Balances for code that runs on an event loop.
+
+    Args:
+        database: The open store.
+    """
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+        self._reader = BalanceReader(database)
+
+    async def insert_balance_entry(  # noqa: PLR0913  one argument a column
+        self,
+        asset: str,
+        balance: Money,
+        hold_trade: Money = 0,
+        source: str = "",
+        *,
+        account: str = DEFAULT_ACCOUNT,
+        reason: str | None = None,
+        changed_at: Moment | None = None,
+        exchange_at: Moment | None = None,
+        debt: Money | None = None,
+        durability: Durability | None = None,
+    ) -> Balance:
+        """Record a balance.
+
+        Args:
+            asset: The asset.
+            balance: Total held, in units of the asset.
+            hold_trade: Held back for open orders.
+            source: Where the figure came from.
+            account: Whose it is.
+            reason: Why it changed.
+            changed_at: The moment the figure is of; None means the commit's time.
+            exchange_at: The exchange's own time.
+            debt: Borrowed.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            The balance as recorded; it is durable.
+
+        Raises:
+            InvalidValue: A value does not fit; nothing was written.
+        """
+        update = prepare_balance(
+            asset, balance, hold_trade, source, account=account, reason=reason, changed_at=changed_at,
+            exchange_at=exchange_at, debt=debt,
+        )  # fmt: skip
+        return await self._database.writer.submit_async(durability, write_balance, update)
+
+    async def insert_balance_entries(
+        self, rows: Iterable[object], *, account: str = DEFAULT_ACCOUNT, durability: Durability | None = None
+    ) -> int:
+        """Record many balances in one transaction.
+
+        Args:
+            rows: See :func:`prepare_balances`.
+            account: Whose they are, for tuples.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many were recorded.
+        """
+        updates = prepare_balances(rows, account)
+        return await self._database.writer.submit_async(durability, write_balances, updates)
+
+    async def get_latest_balance(self, asset: str, account: str = DEFAULT_ACCOUNT) -> Balance | None:
+        """Return the latest balance of an asset, read inline.
+
+        Args:
+            asset: The asset.
+            account: Whose.
+
+        Returns:
+            The balance, or None where the asset was never recorded.
+        """
+        return self._reader.latest(asset, account)
+
+    async def get_all_balances(self, account: str = DEFAULT_ACCOUNT) -> list[Balance]:
+        """Return the latest balance of every asset of an account.
+
+        Args:
+            account: Whose.
+
+        Returns:
+            Balances by asset.
+        """
+        return self._reader.all(account)
