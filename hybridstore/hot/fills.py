@@ -1,0 +1,218 @@
+"""Fills at the door: what a caller says of a fill, checked, with everything that is computed once from it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hybridstore.errors import InvalidValue
+from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.portfolio.symbols import Market, parse_symbol
+from hybridstore.schema.books import TRADES
+from hybridstore.schema.types import EXACT, MONEY_PLACES, check_name, check_timestamp, money_text, to_decimal
+
+NO_ORDER = "-"
+"""Stands for the order id where the exchange named none: part of a key cannot be absent."""
+_ROUNDING = Context(prec=120)
+_PLACE = Decimal(1).scaleb(-MONEY_PLACES)
+_ONE = Decimal(1)
+
+
+class Fee(NamedTuple):
+    """One fee of a fill.
+
+    Attributes:
+        currency: The asset it was paid in.
+        cost: How much; a rebate is negative.
+    """
+
+    currency: str
+    cost: Decimal
+
+
+class FillOrder(NamedTuple):
+    """A checked fill on its way to the writer.
+
+    Attributes:
+        account: Whose.
+        market: The parsed symbol.
+        side: buy or sell.
+        price: Price in quote.
+        amount: Units of base, or contracts.
+        contract_size: Units a contract.
+        inverse: Whether profit is in the base asset.
+        quote_amount: Exact notional in quote.
+        fees: Every fee.
+        fee_in_quote: All fees in quote, or None where one is in a third asset.
+        position_id: The position it is for; None finds the open one.
+        executed_us: When, us UTC; None means the commit's time.
+        trade_id: The exchange's id, or a generated one.
+        columns: Stored forms of the columns that need no more computing, by name.
+    """
+
+    account: str
+    market: Market
+    side: str
+    price: Decimal
+    amount: Decimal
+    contract_size: Decimal
+    inverse: bool
+    quote_amount: Decimal
+    fees: tuple[Fee, ...]
+    fee_in_quote: Decimal | None
+    position_id: str | None
+    executed_us: int | None
+    trade_id: str
+    columns: dict[str, Any]
+
+
+def prepare_fill(
+    symbol: str,
+    side: str,
+    price: Money,
+    amount: Money,
+    *,
+    account: str = DEFAULT_ACCOUNT,
+    trade_id: str | None = None,
+    order_id: str | None = None,
+    fee: Money | None = None,
+    fee_currency: str | None = None,
+    fees: Sequence[Any] | None = None,
+    liquidity: str | None = None,
+    contract_size: Money = 1,
+    inverse: bool | None = None,
+    quote_amount: Money | None = None,
+    realized_pnl_exchange: Money | None = None,
+    strategy: str | None = None,
+    bot: str | None = None,
+    position_id: str | None = None,
+    executed_at: Moment | None = None,
+    info: object = None,
+) -> FillOrder:
+    """Take a fill through the door.
+
+    Args:
+        symbol: The market in unified form, for example BTC/USDT or BTC/USDT:USDT.
+        side: buy or sell.
+        price: Price in quote, positive.
+        amount: Units of base, or contracts, positive.
+        account: Whose.
+        trade_id: The exchange's id; None generates one and flags it.
+        order_id: The order it filled.
+        fee: The fee, in ``fee_currency``; a rebate is negative.
+        fee_currency: The fee's asset; None means the quote asset.
+        fees: Several fees, as (currency, cost) pairs or {currency, cost} mappings, instead of ``fee``.
+        liquidity: maker or taker.
+        contract_size: Units of base (linear) or quote (inverse) a contract.
+        inverse: Whether profit is in the base asset; None finds it in the symbol (settled in base).
+        quote_amount: The exchange's own cost, needed only where price * amount has more than 18 places.
+        realized_pnl_exchange: What the exchange says it realised.
+        strategy: The strategy that acted.
+        bot: The bot that acted.
+        position_id: The position it is for; None finds the open one of the account and symbol.
+        executed_at: When; None means the commit's time.
+        info: The exchange's own record, JSON text or an object.
+
+    Returns:
+        The checked fill.
+
+    Raises:
+        InvalidValue: A value does not fit; it is named.
+    """
+    market = parse_symbol(check_name(symbol, "symbol"))
+    inverse = market.inverse if inverse is None else inverse
+    exact_price, exact_amount = _positive(price, "price"), _positive(amount, "amount")
+    size = _ONE if contract_size == 1 else _positive(contract_size, "contract_size")
+    all_fees = _fees(market, fee, fee_currency, fees)
+    notional = _notional(exact_price, exact_amount, size, quote_amount, inverse=inverse)
+    columns: dict[str, Any] = {
+        "account": account,
+        "symbol": symbol,
+        "trade_id": trade_id or f"local-{uuid.uuid4().hex}",
+        "order_id": order_id or NO_ORDER,
+        "synthetic_id": trade_id is None,
+        "side": side,
+        "price": exact_price,
+        "amount": exact_amount,
+        "contract_size": size,
+        "quote_amount": notional,
+        "fee": all_fees[0].cost if len(all_fees) == 1 else None,
+        "fee_currency": all_fees[0].currency if len(all_fees) == 1 else None,
+        "fees": _fees_json(all_fees) if len(all_fees) > 1 else None,
+        "liquidity": liquidity,
+        "realized_pnl_exchange": realized_pnl_exchange,
+        "strategy": strategy,
+        "bot": bot,
+        "info": info,
+    }
+    in_quote = _fee_in_quote(market, exact_price, all_fees)
+    stored = {name: TRADES.column(name).check(value) for name, value in columns.items()}
+    stored["fee_in_quote"] = None if in_quote is None else money_text(in_quote, "fee_in_quote")
+    return FillOrder(
+        account, market, side, exact_price, exact_amount, size, inverse, notional, all_fees, in_quote,
+        None if position_id is None else check_name(position_id, "position_id"),
+        None if executed_at is None else check_timestamp(executed_at, "executed_at"),
+        stored["trade_id"], stored,
+    )  # fmt: skip
+
+
+def _positive(value: Money, column: str) -> Decimal:
+    number = to_decimal(value, column)
+    if number <= 0:
+        raise InvalidValue(f"{column}={number}: must be more than zero")
+    return number
+
+
+def _notional(
+    price: Decimal, amount: Decimal, size: Decimal, given: Money | None, *, inverse: bool
+) -> Decimal:
+    if given is not None:
+        return _positive(given, "quote_amount")
+    contracts = EXACT.multiply(amount, size)
+    notional = contracts if inverse else EXACT.multiply(price, contracts)
+    try:
+        money_text(notional, "quote_amount")
+    except InvalidValue as error:
+        raise InvalidValue(
+            f"price={price} * amount={amount} is {notional}, which does not fit",
+            hint="give quote_amount= as the exchange reports it (its 'cost')",
+        ) from error
+    return notional
+
+
+def _fees(
+    market: Market, fee: Money | None, currency: str | None, fees: Sequence[Any] | None
+) -> tuple[Fee, ...]:
+    if fees is not None:
+        if fee is not None:
+            raise InvalidValue("both fee and fees were given", hint="put every fee into fees")
+        pairs = [(item["currency"], item["cost"]) if isinstance(item, dict) else tuple(item) for item in fees]
+    elif fee is None:
+        return ()
+    else:
+        pairs = [(currency or market.quote, fee)]
+    return tuple(Fee(check_name(asset, "fee_currency"), to_decimal(cost, "fee")) for asset, cost in pairs)
+
+
+def _fees_json(fees: tuple[Fee, ...]) -> str:
+    return msgspec.json.encode(
+        [{"currency": fee.currency, "cost": money_text(fee.cost, "fee")} for fee in fees]
+    ).decode()
+
+
+def _fee_in_quote(market: Market, price: Decimal, fees: tuple[Fee, ...]) -> Decimal | None:
+    total = Decimal(0)
+    for fee in fees:
+        if fee.currency == market.quote:
+            cost = fee.cost
+        elif fee.currency == market.base:
+            # The only product that may need rounding: 18 places, half even.
+            cost = _ROUNDING.quantize(EXACT.multiply(fee.cost, price), _PLACE)
+        else:
+            return None
+        total = EXACT.add(total, cost)
+    return total
