@@ -1,15 +1,16 @@
 """What a disk may hold after the power goes: a pure model of written, synced and lost.
 
-A recorded run is one ordered list of operations over all files of one folder. Replaying it to any point
+A recorded run is one ordered list of operations over all files below one root. Replaying it to any point
 gives the state a power cut at that moment leaves, and that state stands for many disks:
 
 * what a sync covered is there, byte for byte;
 * of the writes since then any subset is there, each torn at 512-byte sectors; a sector that did not make it
   holds its old content or zeros;
 * a truncation or an extension since then happened or not;
-* a file created or deleted since its folder was last synced is there or not.
+* a file or folder created, renamed or deleted since its parent folder was last synced: that happened or not.
 
-``Crash.image`` draws one of these disks. Everything is deterministic in the ``random.Random`` it is given.
+Names are paths below the root with forward slashes; the root itself is the folder "". ``Crash.image`` draws
+one of these disks. Everything is deterministic in the ``random.Random`` it is given.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 SECTOR_BYTES = 512
 """What a device writes whole or not at all."""
@@ -31,6 +32,21 @@ class Create:
 
     name: str
     inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeFolder:
+    """A folder was made."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """A file got another name in the same folder, in one step."""
+
+    source: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +84,9 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class SyncFolder:
-    """A sync of the folder returned: the names as they were when it began are durable."""
+    """A sync of a folder returned: the names in it as they were when it began are durable."""
 
+    folder: str
     began: int
 
 
@@ -80,7 +97,35 @@ class Note:
     payload: object
 
 
-Operation = Create | Delete | Write | Truncate | Sync | SyncFolder | Note
+Operation = Create | MakeFolder | Rename | Delete | Write | Truncate | Sync | SyncFolder | Note
+
+
+_FOLDER = 0
+"""The inode of every folder: they hold no content of their own."""
+
+
+def folder_of(name: str) -> str:
+    """Return the folder a name is in.
+
+    Args:
+        name: A path below the root.
+
+    Returns:
+        The path of its parent; the root is "".
+    """
+    return name.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _NameChange:
+    """One step over one or two names of a folder: it happened whole or not at all."""
+
+    position: int
+    changes: tuple[tuple[str, int | None], ...]
+
+    @property
+    def folder(self) -> str:
+        return folder_of(self.changes[0][0])
 
 
 @dataclass(slots=True)
@@ -150,7 +195,8 @@ class Crash:
     baseline: dict[str, bytes] = field(default_factory=dict)
     _files: dict[int, _File] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
-    _names_pending: list[tuple[int, str, int | None]] = field(default_factory=list)
+    _names_now: dict[str, int] = field(default_factory=dict)
+    _names_pending: list[_NameChange] = field(default_factory=list)
     _position: int = 0
 
     def __post_init__(self) -> None:
@@ -158,6 +204,9 @@ class Crash:
         for number, (name, content) in enumerate(sorted(self.baseline.items()), start=1):
             self._files[-number] = _File(bytearray(content))
             self._names[name] = -number
+            while name := folder_of(name):
+                self._names[name] = _FOLDER
+        self._names_now = dict(self._names)
 
     def step(self, operation: Operation) -> None:
         """Replay one operation.
@@ -166,23 +215,41 @@ class Crash:
             operation: The next of the recorded order.
         """
         match operation:
-            case Create(name, inode):
-                self._files[inode] = _File()
-                self._names_pending.append((self._position, name, inode))
-            case Delete(name):
-                self._names_pending.append((self._position, name, None))
+            case Create() | MakeFolder() | Rename() | Delete():
+                self._change_names(operation)
             case Write(inode) | Truncate(inode):
                 self._files[inode].pending.append((self._position, operation))
             case Sync(inode, _, began):
                 self._files[inode].sync(began)
-            case SyncFolder(began):
-                for position, name, inode_or_none in self._names_pending:
-                    if position < began:
-                        _rename(self._names, name, inode_or_none)
-                self._names_pending = [entry for entry in self._names_pending if entry[0] >= began]
+            case SyncFolder(folder, began):
+                self._sync_folder(folder, began)
             case Note():
                 pass
         self._position += 1
+
+    def _sync_folder(self, folder: str, began: int) -> None:
+        waiting = []
+        for change in self._names_pending:
+            if change.folder == folder and change.position < began:
+                _apply_names(self._names, change)
+            else:
+                waiting.append(change)
+        self._names_pending = waiting
+
+    def _change_names(self, operation: Create | MakeFolder | Rename | Delete) -> None:
+        match operation:
+            case Create(name, inode):
+                self._files[inode] = _File()
+                changes: tuple[tuple[str, int | None], ...] = ((name, inode),)
+            case MakeFolder(name):
+                changes = ((name, _FOLDER),)
+            case Rename(source, target):
+                changes = ((source, None), (target, self._names_now[source]))
+            case Delete(name):
+                changes = ((name, None),)
+        change = _NameChange(self._position, changes)
+        _apply_names(self._names_now, change)
+        self._names_pending.append(change)
 
     def image(self, rng: random.Random, strategy: str) -> dict[str, bytes]:
         """Draw one of the disks this state stands for.
@@ -197,18 +264,18 @@ class Crash:
             The files' content by name.
         """
         names = dict(self._names)
-        chances: dict[
-            str, bool
-        ] = {}  # of one name's changes a prefix is kept: no deletion without the creation
-        for _, name, inode in self._names_pending:
-            kept = chances.get(name, True) and (
-                strategy == "everything" or (strategy != "nothing" and bool(rng.getrandbits(1)))
-            )
-            chances[name] = kept
-            if kept:
-                _rename(names, name, inode)
+        missed: set[str] = set()
+        for change in self._names_pending:
+            # Of one name's changes a prefix is kept: nothing is deleted or renamed before it was created.
+            lucky = strategy == "everything" or (strategy != "nothing" and bool(rng.getrandbits(1)))
+            if lucky and not any(name in missed for name, _ in change.changes):
+                _apply_names(names, change)
+            else:
+                missed.update(name for name, _ in change.changes)
         return {
-            name: self._content(self._files[number], rng, strategy) for name, number in sorted(names.items())
+            name: self._content(self._files[inode], rng, strategy)
+            for name, inode in sorted(names.items())
+            if inode != _FOLDER and _reachable(name, names)
         }
 
     @staticmethod
@@ -235,61 +302,15 @@ class Crash:
         return bytes(content)
 
 
-def _rename(names: dict[str, int], name: str, inode: int | None) -> None:
-    if inode is None:
-        names.pop(name, None)
-    else:
-        names[name] = inode
+def _apply_names(names: dict[str, int], change: _NameChange) -> None:
+    for name, inode in change.changes:
+        if inode is None:
+            names.pop(name, None)
+        else:
+            names[name] = inode
 
 
-STRATEGIES = ("nothing", "everything", "prefix", "prefix", "subset", "subset", "subset")
-"""Drawn from with equal chance: torn disks are the interesting ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """One disk after one power cut.
-
-    Args:
-        point: How many operations of the order had happened.
-        strategy: How the disk was drawn.
-        files: Content by name.
-        notes: What the application had been told by then, in order (a view of the first ``len`` notes).
-    """
-
-    point: int
-    strategy: str
-    files: dict[str, bytes]
-    notes: Sequence[object]
-
-
-def crash_images(
-    operations: Sequence[Operation],
-    *,
-    count: int,
-    rng: random.Random,
-    baseline: dict[str, bytes] | None = None,
-) -> Iterator[Image]:
-    """Draw disks after power cuts at random points of a recorded run.
-
-    Args:
-        operations: The recorded order.
-        count: How many images.
-        rng: Source of every choice.
-        baseline: Files that were durable before the recording began.
-
-    Yields:
-        Images in the order of their points.
-    """
-    points = sorted(rng.randrange(len(operations) + 1) for _ in range(count))
-    crash = Crash(baseline or {})
-    notes: list[object] = []
-    done = 0
-    for point in points:
-        for operation in operations[done:point]:
-            crash.step(operation)
-            if isinstance(operation, Note):
-                notes.append(operation.payload)
-        done = point
-        strategy = rng.choice(STRATEGIES)
-        yield Image(point, strategy, crash.image(rng, strategy), tuple(notes))
+def _reachable(name: str, names: dict[str, int]) -> bool:
+    """A file whose folder did not survive is gone, however durable its own content is."""
+    folder = folder_of(name)
+    return not folder or (folder in names and _reachable(folder, names))

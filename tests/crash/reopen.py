@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.crash.disk import Image
+    from tests.crash.images import Image
 
 
 class ImageFolder:
@@ -33,9 +33,12 @@ class ImageFolder:
             image: The files to write.
         """
         for old in list(self.path.iterdir()):
-            old.unlink()
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
         for name, content in image.files.items():
-            (self.path / name).write_bytes(content)
+            file = self.path / name
+            if "/" in name:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
 
     @contextmanager
     def opened(self, image: Image, database: str) -> Iterator[apsw.Connection]:

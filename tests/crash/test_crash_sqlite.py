@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-from tests.crash.disk import Crash, Image, crash_images
+from tests.crash.disk import Crash
+from tests.crash.images import Image, crash_images
 from tests.crash.reopen import ImageFolder, integrity
 from tests.crash.vfs import RecordingVFS
 

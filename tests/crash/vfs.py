@@ -90,7 +90,7 @@ class RecordingVFS(apsw.VFS):
             self._inodes.pop(path.name, None)
             self.operations.append(Delete(path.name))
             if syncdir and self.honest:
-                self.operations.append(SyncFolder(len(self.operations)))
+                self.operations.append(SyncFolder("", len(self.operations)))
 
 
 class RecordingFile(apsw.VFSFile):
@@ -133,5 +133,5 @@ class RecordingFile(apsw.VFSFile):
             return
         operations.append(Sync(self.inode, flags, began))
         if self._folder_sync_due:
-            operations.append(SyncFolder(began))
+            operations.append(SyncFolder("", began))
             self._folder_sync_due = False

@@ -1,0 +1,207 @@
+"""Power cuts under the real hot path: what was acknowledged as durable is there, in a consistent store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+
+from hybridstore.config import DATABASE_NAME, DatabaseConfig, Durability
+from hybridstore.hot.balances import BalanceQueries
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.schema_manager import SchemaManager
+from tests.crash.images import Image, crash_images
+from tests.crash.reopen import ImageFolder, integrity
+from tests.crash.vfs import RecordingVFS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TASKS = 8
+_UPDATES_EACH = 40
+_IMAGES = 2_000
+_SYNC_S = 0.0003
+_CHECKPOINT_EVERY = 23
+"""Commits between explicit checkpoints, beside the store's own: the logs stay short and the moments many."""
+
+
+@dataclass(frozen=True)
+class _Acknowledged:
+    """One update the caller was told about.
+
+    Attributes:
+        task: Which of the concurrent tasks.
+        number: 1 for the task's first update; also the balance, so that rows can be recognised.
+        full: Whether it was promised to survive a power cut.
+    """
+
+    task: int
+    number: int
+    full: bool
+
+
+@dataclass
+class _Recording:
+    vfs: RecordingVFS
+    seq_before: int = 0
+    mixed: bool = False
+    commits: Counter[str] = field(default_factory=Counter)
+
+
+def _open(root: Path, vfs: RecordingVFS | None) -> DatabaseManager:
+    config = DatabaseConfig(
+        database_path=str(root / DATABASE_NAME),
+        reserve_mb=0,
+        wal_checkpoint_mb=1,
+        vfs=vfs.name if vfs else None,
+    )
+    database = DatabaseManager(config)
+    database.open()
+    return database
+
+
+async def _run_task(
+    database: DatabaseManager, vfs: RecordingVFS, task: int, rng: random.Random, *, mixed: bool
+) -> None:
+    queries = BalanceQueries(database)
+    for number in range(1, _UPDATES_EACH + 1):
+        durability: Durability = "normal" if mixed and rng.getrandbits(1) else "full"
+        await queries.insert_balance_entry(
+            f"ASSET{task % 5}",
+            Decimal(number) / 8,
+            source=f"task {task} update {number}",
+            reason="x" * rng.randrange(900),
+            account=f"account {task // 5}",
+            durability=durability,
+        )
+        vfs.note(_Acknowledged(task, number, durability == "full"))
+
+
+async def _checkpoint_often(database: DatabaseManager, vfs: RecordingVFS) -> None:
+    connection = apsw.Connection(str(database.path), vfs=vfs.name)
+    copied_at = database.writer.commits
+    try:
+        while True:
+            await asyncio.sleep(0)
+            if database.writer.commits - copied_at >= _CHECKPOINT_EVERY:
+                copied_at = database.writer.commits
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    finally:
+        connection.close()
+
+
+async def _record(root: Path, seed: int, *, mixed: bool, honest: bool = True) -> _Recording:
+    """Run concurrent tasks over one store under the recorder; the schema was there before."""
+    new = _open(root, None)
+    SchemaManager(new).initialize()
+    new.shutdown()
+    vfs = RecordingVFS(root, honest=honest, sync_s=_SYNC_S)
+    database = _open(root, vfs)
+    rows = database.readers.rows(database.statements["commit_position"])
+    recording = _Recording(vfs, seq_before=rows[0][0], mixed=mixed)
+    checkpoints = asyncio.create_task(_checkpoint_often(database, vfs))
+    tasks = [
+        _run_task(database, vfs, task, random.Random(seed + task), mixed=mixed) for task in range(_TASKS)
+    ]
+    await asyncio.gather(*tasks)
+    checkpoints.cancel()
+    await asyncio.gather(checkpoints, return_exceptions=True)
+    await database.close()
+    vfs.unregister()
+    return recording
+
+
+def _examine(connection: apsw.Connection, image: Image, seq_before: int) -> str | None:
+    """Name what is wrong with a store after a power cut; None where everything promised holds."""
+    history = connection.execute(
+        "SELECT id, account, asset, balance, source, recorded_at FROM balance_history ORDER BY id"
+    ).fetchall()
+    found: dict[int, list[int]] = defaultdict(list)
+    latest: dict[tuple[Any, Any], tuple[Any, Any]] = {}
+    for _, account, asset, balance, source, recorded_at in history:
+        _, task, _, number = str(source).split()
+        found[int(task)].append(int(number))
+        latest[account, asset] = (balance, recorded_at)
+        if Decimal(str(balance)) * 8 != int(number):
+            return f"{source} has the balance {balance}"
+    for task, numbers in found.items():
+        if numbers != list(range(1, len(numbers) + 1)):
+            return f"task {task} has the updates {numbers}: not its first ones in order"
+    for note in image.notes:
+        assert isinstance(note, _Acknowledged)
+        if note.full and note.number > len(found[note.task]):
+            return f"{note} is lost"
+    if [row[0] for row in history] != list(range(1, len(history) + 1)):
+        return "the row numbers of the history have a gap"
+    return _examine_state(connection, latest, {row[5] for row in history}, seq_before)
+
+
+def _examine_state(
+    connection: apsw.Connection,
+    latest: dict[tuple[Any, Any], tuple[Any, Any]],
+    commit_times: set[Any],
+    seq_before: int,
+) -> str | None:
+    rows = connection.execute("SELECT account, asset, balance, recorded_at FROM balances").fetchall()
+    balances = {(row[0], row[1]): (row[2], row[3]) for row in rows}
+    if balances != latest:
+        return f"balances {balances} are not the last of the history {latest}"
+    seq, ts_us = connection.execute("SELECT seq, ts FROM commit_clock").fetchall()[0]
+    if seq - seq_before != len(commit_times):
+        return f"the clock counts {seq - seq_before} commits, the history shows {len(commit_times)}"
+    if commit_times and ts_us != max(commit_times):
+        return f"the clock stands at {ts_us}, the last commit was at {max(commit_times)}"
+    return None
+
+
+def _problems(tmp_path: Path, recording: _Recording, seed: int, count: int) -> tuple[int, list[str]]:
+    """Return how many images were examined and what was wrong with any of them."""
+    folder = ImageFolder(tmp_path / "image")
+    problems = []
+    images = 0
+    for image in crash_images(
+        recording.vfs.operations, count=count, rng=random.Random(seed), baseline=recording.vfs.baseline
+    ):
+        try:
+            with folder.opened(image, DATABASE_NAME) as connection:
+                problem = _examine(connection, image, recording.seq_before)
+                if problem is None and images % 20 == 0 and (found := integrity(connection)) != "ok":
+                    problem = found
+        except apsw.Error as error:
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            problems.append(f"point {image.point} ({image.strategy}): {problem}")
+        images += 1
+    folder.close()
+    return images, problems
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["all full", "full among normal"])
+async def test_full_acknowledgements_survive_power_cuts(
+    tmp_path: Path, root: Path, crash_seed: int, *, mixed: bool
+) -> None:
+    recording = await _record(root, crash_seed, mixed=mixed)
+    images, problems = _problems(tmp_path, recording, crash_seed, _IMAGES)
+    assert images == _IMAGES
+    assert not problems, (len(problems), problems[0])
+
+
+async def test_hot_path_on_a_disk_whose_syncs_do_nothing_is_caught(
+    tmp_path: Path, root: Path, crash_seed: int
+) -> None:
+    recording = await _record(root, crash_seed, mixed=False, honest=False)
+    _, problems = _problems(tmp_path, recording, crash_seed, 300)
+    assert any("is lost" in problem for problem in problems)
