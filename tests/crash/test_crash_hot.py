@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _TASKS = 8
 _UPDATES_EACH = 40
 _IMAGES = 2_000
+_CREATIONS = 100
 _SYNC_S = 0.0003
 _CHECKPOINT_EVERY = 23
 """Commits between explicit checkpoints, beside the store's own: the logs stay short and the moments many."""
@@ -205,3 +206,25 @@ async def test_hot_path_on_a_disk_whose_syncs_do_nothing_is_caught(
     recording = await _record(root, crash_seed, mixed=False, honest=False)
     _, problems = _problems(tmp_path, recording, crash_seed, 300)
     assert any("is lost" in problem for problem in problems)
+
+
+async def test_power_cut_while_a_store_is_created_leaves_one_that_opens(
+    tmp_path: Path, root: Path, crash_seed: int
+) -> None:
+    vfs = RecordingVFS(root)
+    database = _open(root, vfs)
+    SchemaManager(database).initialize()
+    await BalanceQueries(database).insert_balance_entry("BTC", 1)
+    vfs.note("recorded")
+    database.shutdown()
+    vfs.unregister()
+    folder = ImageFolder(tmp_path / "image")
+    for image in crash_images(vfs.operations, count=_CREATIONS, rng=random.Random(crash_seed)):
+        folder.write(image)
+        again = _open(folder.path, None)
+        SchemaManager(again).initialize()
+        latest = await BalanceQueries(again).get_latest_balance("BTC")
+        assert latest is None or latest.balance == 1
+        assert latest is not None or not image.notes
+        await BalanceQueries(again).insert_balance_entry("BTC", 2)
+        again.shutdown()
