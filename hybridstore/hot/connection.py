@@ -31,6 +31,9 @@ _CODE_MASK = 0xFF
 _PAGE_CHECKSUM_VFS = "cksmvfs"
 _FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
 
+_IOERR_WHEN_FULL = {apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_FSYNC}
+"""A -shm that cannot be extended is how a full disk shows when the store is opened."""
+
 
 def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) -> apsw.Connection:
     """Open the hot database.
@@ -53,7 +56,11 @@ def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) 
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if write else 0)
     try:
         connection = apsw.Connection(str(config.path), flags=flags, vfs=_vfs(config), statementcachesize=256)
-        _configure(connection, config, write=write, scan=scan)
+        try:
+            _configure(connection, config, write=write, scan=scan)
+        except Exception:
+            connection.close(True)  # noqa: FBT003  an open handle keeps Windows from removing the half-made file
+            raise
     except apsw.Error as error:
         raise translate(error, "open the hot store", config.path) from error
     return connection
@@ -149,7 +156,7 @@ def translate(error: BaseException, operation: str, path: Path) -> HybridStoreEr
     if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in _FULL_ERRNOS:
         return _full(operation, where)
     if isinstance(error, apsw.IOError):
-        if code == apsw.SQLITE_IOERR_WRITE and _looks_full(path):
+        if code in _IOERR_WHEN_FULL and _looks_full(path):
             return _full(operation, where)
         return StorageFailure(
             f"{text} (code {code})", operation=operation, path=where, hint="check the device and the system log"
