@@ -13,8 +13,8 @@ import apsw
 import pytest
 
 from hybridstore.config import DATABASE_NAME, DatabaseConfig, Durability
-from hybridstore.hot.balances import BalanceQueries
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.optimizer import BalanceQueries
 from hybridstore.hot.schema_manager import SchemaManager
 from tests.crash.images import Image, crash_images
 from tests.crash.reopen import ImageFolder, integrity
@@ -120,16 +120,16 @@ async def _record(root: Path, seed: int, *, mixed: bool, honest: bool = True) ->
 
 def _examine(connection: apsw.Connection, image: Image, seq_before: int) -> str | None:
     """Name what is wrong with a store after a power cut; None where everything promised holds."""
-    history = connection.execute(
+    history: list[tuple[Any, ...]] = connection.execute(
         "SELECT id, account, asset, balance, source, recorded_at FROM balance_history ORDER BY id"
     ).fetchall()
     found: dict[int, list[int]] = defaultdict(list)
     latest: dict[tuple[Any, Any], tuple[Any, Any]] = {}
     for _, account, asset, balance, source, recorded_at in history:
-        _, task, _, number = str(source).split()
-        found[int(task)].append(int(number))
+        task, number = map(int, source.split()[1::2])
+        found[task].append(number)
         latest[account, asset] = (balance, recorded_at)
-        if Decimal(str(balance)) * 8 != int(number):
+        if Decimal(balance) * 8 != number:
             return f"{source} has the balance {balance}"
     for task, numbers in found.items():
         if numbers != list(range(1, len(numbers) + 1)):
@@ -149,11 +149,14 @@ def _examine_state(
     commit_times: set[Any],
     seq_before: int,
 ) -> str | None:
-    rows = connection.execute("SELECT account, asset, balance, recorded_at FROM balances").fetchall()
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "SELECT account, asset, balance, recorded_at FROM balances"
+    ).fetchall()
     balances = {(row[0], row[1]): (row[2], row[3]) for row in rows}
     if balances != latest:
         return f"balances {balances} are not the last of the history {latest}"
-    seq, ts_us = connection.execute("SELECT seq, ts FROM commit_clock").fetchall()[0]
+    clock: list[tuple[Any, ...]] = connection.execute("SELECT seq, ts FROM commit_clock").fetchall()
+    ((seq, ts_us),) = clock
     if seq - seq_before != len(commit_times):
         return f"the clock counts {seq - seq_before} commits, the history shows {len(commit_times)}"
     if commit_times and ts_us != max(commit_times):
