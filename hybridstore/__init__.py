@@ -1,0 +1,128 @@
+"""Storage of a crypto trading bot: microsecond writes to SQLite, history in Parquet, one SQL question over both.
+
+The names below are the public ones. Each is loaded when it is first used, so that ``import hybridstore`` costs a bot
+nothing it does not need; duckdb, polars and pyarrow alone would take most of a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridstore.clock import Clock, ManualClock, SystemClock
+    from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy
+    from hybridstore.errors import (
+        ArchiveCorrupt,
+        ArchiveError,
+        ConfigError,
+        Conflict,
+        HybridStoreError,
+        InvalidValue,
+        MoveFailed,
+        NotFound,
+        QueryError,
+        QueryFailed,
+        QueryRefused,
+        QueryTimeout,
+        SchemaMismatch,
+        StorageFailure,
+        StorageFull,
+        StoreBusy,
+        StoreClosed,
+        StoreCorrupt,
+        StoreError,
+        StoreForked,
+        StoreMoved,
+        UnknownDataset,
+    )
+    from hybridstore.hot.balances import Balance
+    from hybridstore.hot.database import DatabaseManager
+    from hybridstore.hot.optimizer import QueryOptimizer
+    from hybridstore.hot.position_rows import Position
+    from hybridstore.hot.schema_manager import SchemaManager
+    from hybridstore.hot.trades import FillResult, Trade
+    from hybridstore.portfolio.summary import PortfolioSummary
+    from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
+    from hybridstore.schema.types import LogicalType
+
+__all__ = [
+    "ArchiveCorrupt",
+    "ArchiveError",
+    "BackupConfig",
+    "Balance",
+    "Clock",
+    "Column",
+    "ConfigError",
+    "Conflict",
+    "DatabaseConfig",
+    "DatabaseManager",
+    "Dataset",
+    "FillResult",
+    "HybridStoreError",
+    "Index",
+    "InvalidValue",
+    "LogicalType",
+    "ManualClock",
+    "MoveFailed",
+    "NotFound",
+    "PortfolioSummary",
+    "Position",
+    "QueryError",
+    "QueryFailed",
+    "QueryOptimizer",
+    "QueryRefused",
+    "QueryTimeout",
+    "RetentionPolicy",
+    "SchemaManager",
+    "SchemaMismatch",
+    "StorageFailure",
+    "StorageFull",
+    "StoreBusy",
+    "StoreClosed",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreForked",
+    "StoreMoved",
+    "SystemClock",
+    "Tiering",
+    "Trade",
+    "UnknownDataset",
+]
+
+_ROOMS = {
+    "clock": "Clock ManualClock SystemClock",
+    "config": "BackupConfig DatabaseConfig RetentionPolicy",
+    "errors": (
+        "ArchiveCorrupt ArchiveError ConfigError Conflict HybridStoreError InvalidValue MoveFailed "
+        "NotFound QueryError QueryFailed QueryRefused QueryTimeout SchemaMismatch StorageFailure "
+        "StorageFull StoreBusy StoreClosed StoreCorrupt StoreError StoreForked StoreMoved UnknownDataset"
+    ),
+    "hot.balances": "Balance",
+    "hot.database": "DatabaseManager",
+    "hot.optimizer": "QueryOptimizer",
+    "hot.position_rows": "Position",
+    "hot.schema_manager": "SchemaManager",
+    "hot.trades": "FillResult Trade",
+    "portfolio.summary": "PortfolioSummary",
+    "schema.dataset": "Column Dataset Index Tiering",
+    "schema.types": "LogicalType",
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and so still finds a misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Load a public name from the room that defines it."""
+        room = _ROOM_OF.get(name)
+        if room is None:
+            raise AttributeError(f"module 'hybridstore' has no attribute {name!r}")
+        value: object = getattr(import_module(f"hybridstore.{room}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return __all__
