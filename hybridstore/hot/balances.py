@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any, NamedTuple
 
-from hybridstore.config import Durability
 from hybridstore.errors import InvalidValue
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
@@ -331,94 +330,3 @@ class BalanceReader:
             Balances by asset.
         """
         return [decode_balance(row) for row in self._database.readers.rows(self._all, (account,))]
-
-
-class BalanceQueries:
-    """Balances for code that runs on an event loop.
-
-    Args:
-        database: The open store.
-    """
-
-    def __init__(self, database: DatabaseManager) -> None:
-        self._database = database
-        self._reader = BalanceReader(database)
-
-    async def insert_balance_entry(  # noqa: PLR0913  one argument a column
-        self,
-        asset: str,
-        balance: Money,
-        hold_trade: Money = 0,
-        source: str = "",
-        *,
-        account: str = DEFAULT_ACCOUNT,
-        reason: str | None = None,
-        changed_at: Moment | None = None,
-        exchange_at: Moment | None = None,
-        debt: Money | None = None,
-        durability: Durability | None = None,
-    ) -> Balance:
-        """Record a balance.
-
-        Args:
-            asset: The asset.
-            balance: Total held, in units of the asset.
-            hold_trade: Held back for open orders.
-            source: Where the figure came from.
-            account: Whose it is.
-            reason: Why it changed.
-            changed_at: The moment the figure is of; None means the commit's time.
-            exchange_at: The exchange's own time.
-            debt: Borrowed.
-            durability: "full", "normal", or None for the store's own.
-
-        Returns:
-            The balance as recorded; it is durable.
-
-        Raises:
-            InvalidValue: A value does not fit; nothing was written.
-        """
-        update = prepare_balance(
-            asset, balance, hold_trade, source, account=account, reason=reason, changed_at=changed_at,
-            exchange_at=exchange_at, debt=debt,
-        )  # fmt: skip
-        return await self._database.writer.submit_async(durability, write_balance, update)
-
-    async def insert_balance_entries(
-        self, rows: Iterable[object], *, account: str = DEFAULT_ACCOUNT, durability: Durability | None = None
-    ) -> int:
-        """Record many balances in one transaction.
-
-        Args:
-            rows: See :func:`prepare_balances`.
-            account: Whose they are, for tuples.
-            durability: "full", "normal", or None for the store's own.
-
-        Returns:
-            How many were recorded.
-        """
-        updates = prepare_balances(rows, account)
-        return await self._database.writer.submit_async(durability, write_balances, updates)
-
-    async def get_latest_balance(self, asset: str, account: str = DEFAULT_ACCOUNT) -> Balance | None:
-        """Return the latest balance of an asset, read inline.
-
-        Args:
-            asset: The asset.
-            account: Whose.
-
-        Returns:
-            The balance, or None where the asset was never recorded.
-        """
-        return self._reader.latest(asset, account)
-
-    async def get_all_balances(self, account: str = DEFAULT_ACCOUNT) -> list[Balance]:
-        """Return the latest balance of every asset of an account.
-
-        Args:
-            account: Whose.
-
-        Returns:
-            Balances by asset.
-        """
-        return self._reader.all(account)

@@ -158,11 +158,3 @@ class MarkReader:
         """
         rows = self._database.readers.rows(self._database.statements["find_marks"], (symbol,))
         return decode_mark(rows[0]) if rows else None
-
-    def all(self) -> list[Mark]:
-        """Return the latest prices of every market.
-
-        Returns:
-            Prices by symbol.
-        """
-        return [decode_mark(row) for row in self._database.readers.rows(self._database.statements["all_marks"])]

@@ -5,9 +5,9 @@
 -- Name and text of everything in the database, to compare it with the declarations.
 SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL
 
--- name: settings_like
--- Settings whose name fits a pattern.
-SELECT setting, value FROM settings WHERE setting LIKE ? ESCAPE '\'
+-- name: settings_between
+-- Settings whose name lies in a range.
+SELECT setting, value FROM settings WHERE setting >= ? AND setting < ?
 
 -- name: commit_position
 -- Number and time of the last commit; the first read of a snapshot, which fixes its moment.
@@ -27,6 +27,11 @@ FROM balances WHERE account = ? AND asset = ?
 -- What the change of the next balance is computed from.
 SELECT balance, updated_at FROM balances WHERE account = ? AND asset = ?
 
--- name: all_marks
--- Latest prices of every market; one row a market, so the whole table is what is asked for.
-SELECT symbol, bid, ask, last, mark, marked_at, recorded_at FROM marks
+-- name: open_position_ids
+-- Ids of the open positions of a market, over all accounts: those a mark applies to.
+SELECT position_id FROM positions WHERE symbol = ? AND status = 'OPEN'
+
+-- name: open_positions
+-- Every open position of an account.
+SELECT id, position_id, account, symbol, side, status, amount, entry_price, entry_cost, mark_price, contract_size, inverse, leverage, margin_mode, liquidation_price, realized_pnl, fees, funding, peak_amount, max_favourable, max_adverse, opened_at, updated_at, closed_at, close_reason, event_seq, strategy, bot, recorded_at
+FROM positions WHERE account = ? AND status = 'OPEN'

@@ -106,7 +106,7 @@ class SchemaManager:
         stored = {
             name: msgspec.json.decode(text, type=Dataset)
             for name, text in self._database.readers.rows(
-                self._database.statements["settings_like"], (f"{OWN_PREFIX}%",)
+                self._database.statements["settings_between"], (OWN_PREFIX, f"{OWN_PREFIX}~")
             )
         }
         declared = {f"{OWN_PREFIX}{name}": self._database.registry[name] for name in self._database.registry}

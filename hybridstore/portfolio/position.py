@@ -216,10 +216,10 @@ def _reduce(position: PositionState, fill: FillInput, side: str) -> PositionChan
     left = subtract(fill.amount, closing)
     if not left:
         kind = "reduce" if rest else "close"
-        return PositionChange(before, _event(kind, -closing, fill, before, realized), None, None, realized)
+        return PositionChange(before, _event(kind, closing.copy_negate(), fill, before, realized), None, None, realized)
     opened = open_position(side, fill._replace(amount=left, fee_in_quote=ZERO))
     return PositionChange(
-        before, _event("flip", -closing, fill, before, realized), opened, _event("open", left, fill, opened, ZERO), realized
+        before, _event("flip", closing.copy_negate(), fill, before, realized), opened, _event("open", left, fill, opened, ZERO), realized
     )
 
 

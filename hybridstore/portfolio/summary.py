@@ -100,11 +100,24 @@ def price_of(asset: str, base_currency: str, marks: Mapping[str, Decimal]) -> De
     """
     if asset == base_currency:
         return ONE
-    for symbol in (f"{asset}/{base_currency}", f"{asset}/{base_currency}:{base_currency}"):
-        if symbol in marks:
-            return marks[symbol]
-    other = marks.get(f"{base_currency}/{asset}")
+    spot, contract, inverted = price_symbols(asset, base_currency)
+    if spot in marks or contract in marks:
+        return marks.get(spot, marks.get(contract))
+    other = marks.get(inverted)
     return divide(ONE, other) if other else None
+
+
+def price_symbols(asset: str, base_currency: str) -> tuple[str, str, str]:
+    """Return the markets that can price an asset.
+
+    Args:
+        asset: What to price.
+        base_currency: In what.
+
+    Returns:
+        The spot market, the contract settled in the base currency, and the spot market the other way round.
+    """
+    return f"{asset}/{base_currency}", f"{asset}/{base_currency}:{base_currency}", f"{base_currency}/{asset}"
 
 
 def summarize(

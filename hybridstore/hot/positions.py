@@ -1,0 +1,282 @@
+"""Positions: opened and changed by fills or by hand, marked by prices, closed; each in the transaction that causes it."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+from typing import NamedTuple
+
+from hybridstore.errors import Conflict, InvalidValue, NotFound
+from hybridstore.hot.market import MarkUpdate, store_mark
+from hybridstore.hot.position_rows import Held, Position, PositionOrder, decode, encode, present
+from hybridstore.hot.session import WriteSession
+from hybridstore.portfolio.position import CLOSED, OPEN, FillInput, PositionEvent, apply_fill, apply_mark, open_position
+from hybridstore.portfolio.symbols import parse_symbol
+from hybridstore.schema.types import check_text, money_text
+
+
+def write_position(session: WriteSession, order: PositionOrder) -> Position:
+    """Open a position by hand.
+
+    Args:
+        session: The write transaction.
+        order: The checked position.
+
+    Returns:
+        The position.
+
+    Raises:
+        Conflict: The id is taken by another position.
+    """
+    if _load(session, order.position_id) is not None:
+        raise Conflict(f"position {order.position_id!r} exists already", hint="choose another id, or record a fill for it")
+    opened_us = order.opened_us or session.ts_us
+    state = open_position(order.side, order.fill)
+    held = Held(
+        order.position_id, order.account, order.symbol, state, 1, opened_us, opened_us,
+        leverage=order.leverage, margin_mode=order.margin_mode, liquidation_price=order.liquidation_price,
+        strategy=order.strategy, bot=order.bot,
+    )  # fmt: skip
+    event = PositionEvent("open", state.amount, order.fill.price, state.amount, state.entry_price, Decimal(0))
+    _keep(session, held)
+    _note(session, held, event, opened_us, None)
+    return present(held)
+
+
+class FillEffect(NamedTuple):
+    """What a fill did to positions.
+
+    Attributes:
+        position: The position it changed last: the one opened by a flip, else the one changed.
+        position_id: The position the fill belongs to.
+        realized: What it realised, gross.
+    """
+
+    position: Position | None
+    position_id: str | None
+    realized: Decimal
+
+
+def fill_position(
+    session: WriteSession,
+    account: str,
+    symbol: str,
+    fill: FillInput,
+    *,
+    position_id: str | None,
+    trade_id: str,
+    occurred_us: int,
+    strategy: str | None,
+    bot: str | None,
+) -> FillEffect:
+    """Apply a fill to the position it is for.
+
+    A spot market cannot be short: what a spot fill sells beyond the open position was held before and changes none.
+
+    Args:
+        session: The write transaction.
+        account: Whose.
+        symbol: The market.
+        fill: The fill.
+        position_id: The position; None finds the open one of account and symbol, or opens one.
+        trade_id: The fill's id, for the event.
+        occurred_us: When, us UTC.
+        strategy: Put on a position the fill opens.
+        bot: Put on a position the fill opens.
+
+    Returns:
+        What it did.
+    """
+    held = _find(session, account, symbol, position_id)
+    if parse_symbol(symbol).is_spot and fill.side == "sell":
+        if held is None:
+            return FillEffect(None, None, Decimal(0))
+        if fill.amount > held.state.amount:
+            fill = fill._replace(amount=held.state.amount)
+    change = apply_fill(held.state if held else None, fill)
+    result = held
+    if held and change.before and change.before_event:
+        closed = change.before.status == CLOSED
+        result = held._replace(
+            state=change.before,
+            event_seq=held.event_seq + 1,
+            updated_us=occurred_us,
+            closed_us=occurred_us if closed else None,
+            close_reason="fill" if closed else None,
+        )
+        _keep(session, result)
+        _note(session, result, change.before_event, occurred_us, trade_id)
+    if change.opened and change.opened_event:
+        new_id = position_id if position_id and held is None else f"pos-{uuid.uuid4().hex}"
+        opened = Held(
+            new_id, account, symbol, change.opened, 1, occurred_us, occurred_us, strategy=strategy, bot=bot
+        )
+        _keep(session, opened)
+        _note(session, opened, change.opened_event, occurred_us, trade_id)
+        result = opened
+    assert result is not None
+    belongs_to = held.position_id if held else result.position_id
+    return FillEffect(present(result), belongs_to, change.realized_delta)
+
+
+def close_position(
+    session: WriteSession, position_id: str, price: Decimal, reason: str | None, closed_us: int | None
+) -> Position:
+    """Close a position by hand at a price.
+
+    Args:
+        session: The write transaction.
+        position_id: The position.
+        price: In quote.
+        reason: Why.
+        closed_us: When, us UTC; None means the commit's time.
+
+    Returns:
+        The closed position.
+
+    Raises:
+        NotFound: There is no open position of this id.
+    """
+    held = _open(session, position_id)
+    occurred_us = closed_us or session.ts_us
+    side = "sell" if held.state.side == "LONG" else "buy"
+    state = held.state
+    change = apply_fill(state, FillInput(side, price, state.amount, state.contract_size, state.inverse))
+    assert change.before is not None
+    assert change.before_event is not None
+    closed = held._replace(
+        state=change.before,
+        event_seq=held.event_seq + 1,
+        updated_us=occurred_us,
+        closed_us=occurred_us,
+        close_reason=None if reason is None else check_text(reason, "reason"),
+    )
+    _keep(session, closed)
+    _note(session, closed, change.before_event, occurred_us, None)
+    return present(closed)
+
+
+def price_position(session: WriteSession, position_id: str, price: Decimal) -> Position:
+    """Mark one position.
+
+    Args:
+        session: The write transaction.
+        position_id: The position.
+        price: The mark, in quote.
+
+    Returns:
+        The position.
+
+    Raises:
+        NotFound: There is no open position of this id.
+    """
+    held = _open(session, position_id)
+    marked = held._replace(state=apply_mark(held.state, price), updated_us=session.ts_us)
+    _keep(session, marked)
+    return present(marked)
+
+
+def write_mark(session: WriteSession, update: MarkUpdate) -> int:
+    """Make prices the latest of their market and mark its open positions.
+
+    Args:
+        session: The write transaction.
+        update: The checked prices.
+
+    Returns:
+        How many positions were marked.
+    """
+    marked_us = store_mark(session, update)
+    open_ids = _open_ids_of_symbol(session, update.symbol)
+    for position_id in open_ids:
+        held = _open(session, position_id)
+        _keep(session, held._replace(state=apply_mark(held.state, update.mark), updated_us=marked_us))
+    return len(open_ids)
+
+
+def write_marks(session: WriteSession, updates: list[MarkUpdate]) -> int:
+    """Do :func:`write_mark` for many, in order, in one transaction.
+
+    Args:
+        session: The write transaction.
+        updates: The checked prices.
+
+    Returns:
+        How many prices were taken.
+    """
+    for update in updates:
+        write_mark(session, update)
+    return len(updates)
+
+
+def _open(session: WriteSession, position_id: str) -> Held:
+    held = _load(session, position_id)
+    if held is None or held.state.status != OPEN:
+        raise NotFound(
+            f"no open position {position_id!r}" + (" (it is closed)" if held else ""),
+            hint="get_open_positions() lists those there are",
+        )
+    return held
+
+
+def _find(session: WriteSession, account: str, symbol: str, position_id: str | None) -> Held | None:
+    if position_id is None:
+        ids = [
+            found for found in _open_ids_of_symbol(session, symbol)
+            if _open(session, found).account == account
+        ]  # fmt: skip
+        if len(ids) > 1:
+            raise InvalidValue(
+                f"{account} has {len(ids)} open positions on {symbol}", hint="say which one with position_id="
+            )
+        return _open(session, ids[0]) if ids else None
+    held = _load(session, position_id)
+    if held is None:
+        return None
+    if held.state.status != OPEN or (held.account, held.symbol) != (account, symbol):
+        raise InvalidValue(
+            f"position {position_id!r} is {held.state.status} on {held.symbol} of {held.account}",
+            hint=f"a fill on {symbol} of {account} needs an open position there, or a new id",
+        )
+    return held
+
+
+def _open_ids_of_symbol(session: WriteSession, symbol: str) -> list[str]:
+    key = ("open positions", symbol)
+    ids: list[str] | None = session.memory.get(key)
+    if ids is None:
+        ids = [row[0] for row in session.execute(session.sql["open_position_ids"], (symbol,)).fetchall()]
+        session.memory[key] = ids
+    return list(ids)
+
+
+def _load(session: WriteSession, position_id: str) -> Held | None:
+    key = ("position", position_id)
+    held: Held | None = session.memory.get(key)
+    if held is None:
+        row = session.one("find_positions", (position_id,))
+        if row is None:
+            return None
+        held = session.memory[key] = decode(row)
+    return held
+
+
+def _keep(session: WriteSession, held: Held) -> None:
+    session.memory[("position", held.position_id)] = held
+    ids = _open_ids_of_symbol(session, held.symbol)
+    is_open = held.state.status == OPEN
+    if is_open is not (held.position_id in ids):
+        others = [found for found in ids if found != held.position_id]
+        session.memory[("open positions", held.symbol)] = [*others, held.position_id] if is_open else others
+    # A position is written once a transaction, however many marks it saw in it.
+    session.defer_latest("upsert_positions", held.position_id, encode(held, session.ts_us))
+
+
+def _note(session: WriteSession, held: Held, event: PositionEvent, occurred_us: int, trade_id: str | None) -> None:
+    amounts = (event.amount_delta, event.price, event.amount_after, event.entry_after, event.realized_delta)
+    texts = [money_text(amount, "position event") for amount in amounts]
+    session.defer(
+        "insert_position_events",
+        (held.position_id, held.event_seq, held.account, held.symbol, event.kind, *texts, trade_id, occurred_us,
+         session.ts_us),
+    )  # fmt: skip

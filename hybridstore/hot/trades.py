@@ -1,0 +1,169 @@
+"""The bot's own fills: the trade, its ledger entries and its effect on a position, in one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from hybridstore.hot.fills import FillOrder
+from hybridstore.hot.position_rows import Position
+from hybridstore.hot.positions import FillEffect, fill_position
+from hybridstore.hot.rows import correct_row
+from hybridstore.hot.session import WriteSession
+from hybridstore.portfolio.ledger import fill_entries
+from hybridstore.portfolio.position import FillInput
+from hybridstore.records import Record
+from hybridstore.schema.books import TRADES
+from hybridstore.schema.types import moment, money_text
+
+_PLACE = {name: place for place, name in enumerate(TRADES.stored_names)}
+_ZERO = Decimal(0)
+
+
+class Trade(Record, frozen=True, gc=False):
+    """One of the bot's own fills, as recorded.
+
+    Attributes:
+        account: Whose.
+        symbol: The market.
+        trade_id: The exchange's id, or a generated one.
+        order_id: The order it filled; "-" where none was named.
+        synthetic_id: Whether trade_id was generated here.
+        side: buy or sell.
+        price: In quote.
+        amount: Units of base, or contracts.
+        contract_size: Units a contract.
+        quote_amount: Exact notional in quote.
+        fee: The fee where there was one; None for none or several.
+        fee_currency: Its asset.
+        fee_in_quote: All fees in quote; None where one is in a third asset.
+        realized_pnl: Realised by it, gross, in the settle asset; None where it changed no position.
+        position_id: The position it changed.
+        strategy: The strategy that acted.
+        bot: The bot that acted.
+        executed_at: When, UTC.
+        recorded_at: When the store took it, UTC.
+    """
+
+    account: str
+    symbol: str
+    trade_id: str
+    order_id: str
+    synthetic_id: bool
+    side: str
+    price: Decimal
+    amount: Decimal
+    contract_size: Decimal
+    quote_amount: Decimal
+    fee: Decimal | None
+    fee_currency: str | None
+    fee_in_quote: Decimal | None
+    realized_pnl: Decimal | None
+    position_id: str | None
+    strategy: str | None
+    bot: str | None
+    executed_at: datetime
+    recorded_at: datetime
+
+
+class FillResult(Record, frozen=True, gc=False):
+    """What recording a fill did.
+
+    Attributes:
+        trade: The fill as it stands in the books.
+        position: The position it changed, as it is now; None where it changed none.
+        repeated: Whether the fill was known before; then nothing else was changed.
+    """
+
+    trade: Trade
+    position: Position | None
+    repeated: bool = False
+
+
+def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
+    """Record a fill once: trade, ledger entries, position.
+
+    A fill that is known (same account, symbol, trade id and order id) changes nothing; with another content it is
+    recorded as a correction of the trade, the old version is kept, and the ledger and the position stay as they were.
+
+    Args:
+        session: The write transaction.
+        order: The checked fill.
+
+    Returns:
+        What it did.
+    """
+    columns = order.columns
+    key = (order.account, order.market.symbol, order.trade_id, columns["order_id"])
+    if not columns["synthetic_id"]:
+        found = session.one("find_trades", key)
+        if found is not None:
+            return _known(session, order, found)
+    executed_us = order.executed_us or session.ts_us
+    effect = fill_position(
+        session,
+        order.account,
+        order.market.symbol,
+        FillInput(
+            order.side, order.price, order.amount, order.contract_size, order.inverse, order.fee_in_quote or _ZERO
+        ),
+        position_id=order.position_id,
+        trade_id=order.trade_id,
+        occurred_us=executed_us,
+        strategy=columns["strategy"],
+        bot=columns["bot"],
+    )
+    stored = _stored(columns, effect, executed_us, session.ts_us)
+    session.execute(session.sql["insert_trades"], stored)
+    reference = f"{order.market.symbol}|{order.trade_id}|{columns['order_id']}"
+    for entry in fill_entries(
+        order.market, order.side, order.amount, order.quote_amount, effect.realized, order.fees
+    ):
+        session.defer(
+            "insert_ledger",
+            (order.account, f"{reference}|{entry.leg}", entry.type, entry.asset, money_text(entry.amount, "amount"),
+             reference, executed_us, session.ts_us),
+        )  # fmt: skip
+    return FillResult(decode_trade((0, *stored)), effect.position)
+
+
+def _stored(columns: dict[str, Any], effect: FillEffect, executed_us: int, ts_us: int) -> list[Any]:
+    computed = {
+        "realized_pnl": None if effect.position_id is None else money_text(effect.realized, "realized_pnl"),
+        "position_id": effect.position_id,
+        "executed_at": executed_us,
+        "recorded_at": ts_us,
+    }
+    return [computed[name] if name in computed else columns[name] for name in TRADES.column_names]
+
+
+def _known(session: WriteSession, order: FillOrder, found: tuple[Any, ...]) -> FillResult:
+    given = dict(order.columns)
+    if order.executed_us is not None:
+        given["executed_at"] = order.executed_us
+    changed = {name: value for name, value in given.items() if found[_PLACE[name]] != value}
+    if changed:
+        row = [changed.get(name, found[_PLACE[name]]) for name in TRADES.column_names]
+        correct_row(session, TRADES, found, row)
+        found = (found[0], *row)
+    return FillResult(decode_trade(found), None, repeated=not changed)
+
+
+def decode_trade(row: tuple[Any, ...]) -> Trade:
+    """Turn a row of ``trades`` into a record.
+
+    Args:
+        row: The stored columns.
+
+    Returns:
+        The record.
+    """
+    fields = {name: row[_PLACE[name]] for name in Trade.__struct_fields__}
+    for name in ("price", "amount", "contract_size", "quote_amount", "fee", "fee_in_quote", "realized_pnl"):
+        if fields[name] is not None:
+            fields[name] = Decimal(fields[name])
+    fields["synthetic_id"] = bool(fields["synthetic_id"])
+    for name in ("executed_at", "recorded_at"):
+        fields[name] = moment(fields[name])
+    return Trade(**fields)

@@ -1,0 +1,59 @@
+"""The portfolio's present value, read in one snapshot of the hot store."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.pool import ReadTransaction
+from hybridstore.hot.position_rows import decode
+from hybridstore.portfolio.summary import PortfolioSummary, price_symbols, summarize
+from hybridstore.portfolio.symbols import parse_symbol
+from hybridstore.schema.types import check_name
+
+_MARK = 4
+
+
+class PortfolioReader:
+    """Values an account.
+
+    Args:
+        database: The open store.
+    """
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+
+    def summary(self, account: str = DEFAULT_ACCOUNT, base_currency: str = "USDT") -> PortfolioSummary:
+        """Value an account at the latest marks.
+
+        Args:
+            account: Whose.
+            base_currency: What to price everything in.
+
+        Returns:
+            The summary; see :class:`hybridstore.portfolio.summary.PortfolioSummary`.
+        """
+        check_name(base_currency, "base_currency")
+        statements = self._database.statements
+        with self._database.readers.transaction() as transaction:
+            balances = {
+                row[1]: Decimal(row[2]) for row in transaction.rows(statements["balances_of_account"], (account,))
+            }
+            held = [decode(row) for row in transaction.rows(statements["open_positions"], (account,))]
+            markets = [parse_symbol(position.symbol) for position in held]
+            assets = {*balances, *(market.quote for market in markets), *(market.profit_asset for market in markets)}
+            wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)}
+            marks = self._marks(transaction, wanted | {market.symbol for market in markets})
+        positions = [(position.position_id, position.symbol, position.state) for position in held]
+        return summarize(account, balances, positions, marks, base_currency)
+
+    def _marks(self, transaction: ReadTransaction, symbols: set[str]) -> dict[str, Decimal]:
+        """Look each market up by its key: there are thousands of markets and a handful is asked for."""
+        found = self._database.statements["find_marks"]
+        marks = {}
+        for symbol in symbols:
+            for row in transaction.rows(found, (symbol,)):
+                marks[symbol] = Decimal(row[_MARK])
+        return marks

@@ -1,0 +1,191 @@
+"""HybridStore: the store for code without an event loop - analysts, jobs, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from hybridstore.clock import Clock
+from hybridstore.config import DATABASE_NAME, DatabaseConfig, RetentionPolicy, load_settings
+from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.desk import Desk
+from hybridstore.hot.schema_manager import SchemaManager
+from hybridstore.schema.dataset import Dataset
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hybridstore.analytics.result import Result
+    from hybridstore.analytics.session import Analytics
+    from hybridstore.analytics.snapshot import Snapshot
+    from hybridstore.retention.manager import DataRetentionManager
+
+
+class HybridStore(Desk):
+    """One store. It opens when used in a ``with`` block, or with :meth:`open`.
+
+    Args:
+        root: The store's folder; None takes the configuration's (see :func:`hybridstore.config.default_root`).
+        config: Settings of the hot store; None reads the configuration file and the environment.
+        clock: Where the time comes from; None means the machine's clock.
+        datasets: The user's own datasets beside the built-in ones.
+        policies: Retention policies beside the configured ones.
+
+    Attributes:
+        database: The hot store.
+        schema: Its schema.
+        balances, positions, marks, portfolio: See :class:`hybridstore.hot.desk.Desk`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        config: DatabaseConfig | None = None,
+        clock: Clock | None = None,
+        datasets: Iterable[Dataset] = (),
+        policies: Iterable[RetentionPolicy] = (),
+    ) -> None:
+        settings = load_settings(None if root is None else Path(root))
+        if config is None:
+            config = settings.database
+        elif root is not None:
+            config = msgspec.structs.replace(config, database_path=str(Path(root) / DATABASE_NAME))
+        self._policies = (*settings.retention, *policies)
+        self.database = DatabaseManager(config, clock=clock, datasets=datasets)
+        self.schema = SchemaManager(self.database)
+        super().__init__(self.database)
+        self._analytics: Analytics | None = None
+        self._retention: DataRetentionManager | None = None
+
+    # -- life cycle ---------------------------------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Open the store, creating or upgrading it where needed. A second call does nothing.
+
+        Returns:
+            The store.
+        """
+        if not self.database.is_open:
+            self.database.open()
+            try:
+                self.schema.initialize()
+            except BaseException:
+                self.database.shutdown()
+                raise
+        return self
+
+    def close(self) -> None:
+        """Commit what is queued and close everything. A second call does nothing."""
+        if self._analytics is not None:
+            self._analytics.close()
+            self._analytics = None
+        self._retention = None
+        self.database.shutdown()
+
+    def __enter__(self) -> Self:
+        """Open the store."""
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    @property
+    def root(self) -> Path:
+        """The store's folder."""
+        return self.database.root
+
+    # -- parts that cost an import ------------------------------------------------------------------------------
+
+    @property
+    def analytics(self) -> Analytics:
+        """Questions over all tiers."""
+        if self._analytics is None:
+            from hybridstore.analytics.session import Analytics  # noqa: PLC0415  loads duckdb
+
+            self._analytics = Analytics(self.database)
+        return self._analytics
+
+    @property
+    def retention(self) -> DataRetentionManager:
+        """Moves between tiers."""
+        if self._retention is None:
+            from hybridstore.retention.manager import DataRetentionManager  # noqa: PLC0415  loads pyarrow
+
+            self._retention = DataRetentionManager(self.database, self._policies)
+        return self._retention
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def get_balance_history(
+        self,
+        asset: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        account: str = DEFAULT_ACCOUNT,
+    ) -> pl.DataFrame:
+        """Return an asset's history over all tiers.
+
+        Args:
+            asset: The asset.
+            start: From, inclusive; None means the beginning.
+            end: To, exclusive; None means the end.
+            account: Whose.
+
+        Returns:
+            A polars DataFrame of ``balance_history``, oldest first.
+        """
+        rows = self.scan("balance_history", start=start, end=end, symbol=asset, account=account)
+        return rows.sort("changed_at", "id").collect()
+
+    def sql(self, query: str, **params: object) -> Result:
+        """Ask one SQL question over every tier, in one snapshot.
+
+        Args:
+            query: A SELECT over datasets by name, in DuckDB's SQL; parameters as ``$name``.
+            **params: The parameters.
+
+        Returns:
+            The result: ``.pl() .arrow() .df() .rows()``.
+        """
+        return self.analytics.sql(query, **params)
+
+    def scan(
+        self,
+        dataset: str,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> pl.LazyFrame:
+        """Read rows of a dataset over every tier as a polars LazyFrame.
+
+        Args:
+            dataset: Its name.
+            start: From, inclusive, by the dataset's time.
+            end: To, exclusive.
+            symbol: Only this market (or asset).
+            account: Only this account.
+
+        Returns:
+            The rows; filters and projections are pushed down.
+        """
+        return self.analytics.scan(dataset, start=start, end=end, symbol=symbol, account=account)
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Hold one moment over several questions.
+
+        Returns:
+            A context manager that gives the snapshot.
+        """
+        return self.analytics.snapshot()
