@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hybridstore.aio import TradingBotStorageSystem
     from hybridstore.clock import Clock, ManualClock, SystemClock
     from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy
     from hybridstore.errors import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from hybridstore.portfolio.summary import PortfolioSummary
     from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
     from hybridstore.schema.types import LogicalType
+    from hybridstore.store import HybridStore
 
 __all__ = [
     "ArchiveCorrupt",
@@ -59,6 +61,7 @@ __all__ = [
     "DatabaseManager",
     "Dataset",
     "FillResult",
+    "HybridStore",
     "HybridStoreError",
     "Index",
     "InvalidValue",
@@ -87,10 +90,12 @@ __all__ = [
     "SystemClock",
     "Tiering",
     "Trade",
+    "TradingBotStorageSystem",
     "UnknownDataset",
 ]
 
 _ROOMS = {
+    "aio": "TradingBotStorageSystem",
     "clock": "Clock ManualClock SystemClock",
     "config": "BackupConfig DatabaseConfig RetentionPolicy",
     "errors": (
@@ -107,6 +112,7 @@ _ROOMS = {
     "portfolio.summary": "PortfolioSummary",
     "schema.dataset": "Column Dataset Index Tiering",
     "schema.types": "LogicalType",
+    "store": "HybridStore",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -37,7 +37,7 @@ def default_root() -> Path:
         return Path(override)
     if sys.platform == "win32" and Path("D:/").exists():
         return Path("D:/trading_data")
-    import platformdirs  # noqa: PLC0415  only a store without a given root needs it
+    import platformdirs
 
     return Path(platformdirs.user_data_dir("hybridstore", appauthor=False))
 
@@ -95,7 +95,13 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             )
         if self.durability not in get_args(Durability):
             raise ConfigError(f"durability={self.durability!r}", hint="use 'full' or 'normal'")
-        least = {"max_connections": 1, "cache_size_mb": 1, "wal_checkpoint_mb": 1, "reserve_mb": 0, "busy_timeout_ms": 1}
+        least = {
+            "max_connections": 1,
+            "cache_size_mb": 1,
+            "wal_checkpoint_mb": 1,
+            "reserve_mb": 0,
+            "busy_timeout_ms": 1,
+        }
         for name, minimum in least.items():
             if getattr(self, name) < minimum:
                 raise ConfigError(f"{name}={getattr(self, name)!r}", hint=f"it must be at least {minimum}")
@@ -206,11 +212,13 @@ def load_settings(root: Path | None = None, environment: Mapping[str, str] | Non
     try:
         return msgspec.convert({**content, "database": database}, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error), path=str(path), hint="see docs/configuration.md for every setting") from error
+        raise ConfigError(
+            str(error), path=str(path), hint="see docs/configuration.md for every setting"
+        ) from error
 
 
 def _decode_toml(path: Path) -> dict[str, Any]:
-    import tomllib  # noqa: PLC0415  most stores have no file
+    import tomllib
 
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -225,6 +233,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _NOT_SETTINGS:
             continue
         if variable not in known:
-            raise ConfigError(f"the environment variable {variable} is no setting", hint=f"known: {', '.join(known)}")
+            raise ConfigError(
+                f"the environment variable {variable} is no setting", hint=f"known: {', '.join(known)}"
+            )
         found[known[variable]] = value
     return found

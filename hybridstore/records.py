@@ -1,30 +1,48 @@
-"""The base of every record handed out: a frozen struct that also reads like a mapping."""
+"""Records: frozen structs that also read like a mapping.
+
+What the store hands out is a struct (``balance.available``) whose fields can be reached by name as well
+(``balance["available"]``, ``dict(balance)``). The mapping protocol lives on the class, so an instance costs what a bare
+struct costs.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import msgspec
 
+FieldValue: TypeAlias = Any
+"""What a field holds; its real type stands in the struct that declares it."""
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """A frozen struct whose fields can also be read by name: ``balance.available`` or ``balance["available"]``.
+    """Base of every struct the store returns: immutable, and readable by field name.
 
-    It costs nothing an instance; ``dict(record)`` and ``**record`` work.
+    ``gc=False`` keeps millions of records out of the cycle collector; a field must therefore never hold something
+    that leads back to its own record.
     """
 
-    def __getitem__(self, name: str) -> Any:
-        """Return a field by name; an unknown one raises KeyError with the names there are."""
+    def __getitem__(self, name: str) -> FieldValue:
+        """Return the field of this name.
+
+        Args:
+            name: A field's name.
+
+        Returns:
+            The field's value.
+
+        Raises:
+            KeyError: No such field; the message names those there are.
+        """
         if name in self.__struct_fields__:
             return getattr(self, name)
-        near = difflib.get_close_matches(name, self.__struct_fields__, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise KeyError(f"{type(self).__name__} has no field {name!r}, only {', '.join(self.__struct_fields__)}{hint}")
+        raise KeyError(
+            f"{type(self).__name__} has no field {name!r}; it has {', '.join(self.__struct_fields__)}"
+        )
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over field names, as a mapping does."""
+        """Iterate over the field names, in the order they are declared."""
         return iter(self.__struct_fields__)
 
     def __len__(self) -> int:
@@ -32,49 +50,44 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return len(self.__struct_fields__)
 
     def __contains__(self, name: object) -> bool:
-        """Return whether there is a field of that name."""
+        """Tell whether there is a field of this name."""
         return name in self.__struct_fields__
 
-    def keys(self) -> KeysView[str]:
-        """Return the field names.
+    def keys(self) -> tuple[str, ...]:
+        """Return the field names, in the order they are declared."""
+        return self.__struct_fields__
 
-        Returns:
-            Names in order of declaration.
-        """
-        return self.to_dict().keys()
+    def values(self) -> tuple[FieldValue, ...]:
+        """Return the field values, in the order of :meth:`keys`."""
+        return tuple([getattr(self, name) for name in self.__struct_fields__])
 
-    def values(self) -> ValuesView[Any]:
-        """Return the fields' values.
+    def items(self) -> tuple[tuple[str, FieldValue], ...]:
+        """Return (name, value) pairs, in the order of :meth:`keys`."""
+        return tuple([(name, getattr(self, name)) for name in self.__struct_fields__])
 
-        Returns:
-            Values in order of declaration.
-        """
-        return self.to_dict().values()
-
-    def items(self) -> ItemsView[str, Any]:
-        """Return names and values.
-
-        Returns:
-            Pairs in order of declaration.
-        """
-        return self.to_dict().items()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a field, or a default where there is none of that name.
+    def get(self, name: str, default: FieldValue = None) -> FieldValue:
+        """Return the field of this name, or the default where there is none.
 
         Args:
-            name: The field.
-            default: What to return otherwise.
+            name: A field's name.
+            default: What to return instead.
 
         Returns:
-            The field's value or the default.
+            The field's value, or ``default``.
         """
         return getattr(self, name) if name in self.__struct_fields__ else default
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a new dict.
+    def to_dict(self) -> dict[str, FieldValue]:
+        """Return a plain dict, with nested records as dicts and tuples of them as lists.
 
-        Returns:
-            Values by field name.
+        Values keep their types: a Decimal stays a Decimal, a datetime a datetime. ``dict(record)`` is the shallow form.
         """
-        return {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: _plain(getattr(self, name)) for name in self.__struct_fields__}
+
+
+def _plain(value: FieldValue) -> FieldValue:
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

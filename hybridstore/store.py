@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -110,7 +110,7 @@ class HybridStore(Desk):
     def analytics(self) -> Analytics:
         """Questions over all tiers."""
         if self._analytics is None:
-            from hybridstore.analytics.session import Analytics  # noqa: PLC0415  loads duckdb
+            from hybridstore.analytics.session import Analytics
 
             self._analytics = Analytics(self.database)
         return self._analytics
@@ -119,7 +119,7 @@ class HybridStore(Desk):
     def retention(self) -> DataRetentionManager:
         """Moves between tiers."""
         if self._retention is None:
-            from hybridstore.retention.manager import DataRetentionManager  # noqa: PLC0415  loads pyarrow
+            from hybridstore.retention.manager import DataRetentionManager
 
             self._retention = DataRetentionManager(self.database, self._policies)
         return self._retention
@@ -189,3 +189,25 @@ class HybridStore(Desk):
             A context manager that gives the snapshot.
         """
         return self.analytics.snapshot()
+
+    # -- condition ----------------------------------------------------------------------------------------------
+
+    def get_system_status(self) -> dict[str, Any]:
+        """Return the store's condition.
+
+        Returns:
+            See :func:`hybridstore.operations.status.collect_status`.
+        """
+        from hybridstore.operations.status import collect_status
+
+        return collect_status(self.database)
+
+    def run_performance_diagnostics(self) -> dict[str, Any]:
+        """Measure the hot path on this store, on this machine.
+
+        Returns:
+            See :func:`hybridstore.operations.diagnostics.run_diagnostics`.
+        """
+        from hybridstore.operations.diagnostics import run_diagnostics
+
+        return run_diagnostics(self.database)

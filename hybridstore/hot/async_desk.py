@@ -122,7 +122,14 @@ class AsyncDesk:
         return self._balances.all(account)
 
     async def record_fill(
-        self, symbol: str, side: str, price: Money, amount: Money, *, durability: Durability | None = None, **details: Any
+        self,
+        symbol: str,
+        side: str,
+        price: Money,
+        amount: Money,
+        *,
+        durability: Durability | None = None,
+        **details: Any,
     ) -> FillResult:
         """Record one of the bot's own fills with its ledger entries and its effect on a position.
 
@@ -185,7 +192,9 @@ class AsyncDesk:
             The closed position.
         """
         closed_us = None if closed_at is None else check_timestamp(closed_at, "closed_at")
-        return await self._write(None, close_position, position_id, to_decimal(price, "price"), reason, closed_us)
+        return await self._write(
+            None, close_position, position_id, to_decimal(price, "price"), reason, closed_us
+        )
 
     async def get_position(self, position_id: str) -> Position | None:
         """Return a position of the hot store; read inline.
@@ -277,7 +286,9 @@ class AsyncDesk:
         declaration = self._database.registry[dataset]
         return await self._write(durability, write_rows, declaration, prepare_rows(declaration, rows))
 
-    async def record_market_trades(self, rows: Iterable[Row], *, durability: Durability | None = None) -> RowCounts:
+    async def record_market_trades(
+        self, rows: Iterable[Row], *, durability: Durability | None = None
+    ) -> RowCounts:
         """Record public trades.
 
         Args:

@@ -80,7 +80,7 @@ class _Last(NamedTuple):
     updated_us: int
 
 
-def prepare_balance(  # noqa: PLR0913  one argument a column
+def prepare_balance(
     asset: str,
     balance: Money,
     hold_trade: Money = 0,
@@ -158,7 +158,9 @@ def prepare_balances(rows: Iterable[object], account: str = DEFAULT_ACCOUNT) -> 
             updates.append(_prepare_row(row, account))
         except InvalidValue as error:
             raise InvalidValue(
-                error.message, operation=f"row {number} of the batch", hint=error.hint or "nothing of the batch was written"
+                error.message,
+                operation=f"row {number} of the batch",
+                hint=error.hint or "nothing of the batch was written",
             ) from error
     return updates
 
@@ -172,7 +174,14 @@ def _prepare_row(row: Any, account: str) -> BalanceUpdate:
             )
         asset, balance, hold, source, reason, timestamp, _, _, _, status = row
         return prepare_balance(
-            asset, balance, hold, source, account=account, reason=reason, changed_at=timestamp, sync_status=status
+            asset,
+            balance,
+            hold,
+            source,
+            account=account,
+            reason=reason,
+            changed_at=timestamp,
+            sync_status=status,
         )
     try:
         arguments = {"account": account, **dict(row)}
@@ -229,16 +238,16 @@ def _record(session: WriteSession, update: BalanceUpdate, changed_us: int) -> No
     last = session.memory.get(key)
     if last is None:
         last = _load_last(session, key)
-    if last is None:
-        change = percentage = None
-    elif changed_us < last.updated_us:  # a late row: what came just before it may already be archived
+    if last is None or changed_us < last.updated_us:
         change = percentage = None
     else:
         difference = EXACT.subtract(update.balance, last.balance)
         change = money_text(difference, "change")
         percentage = _percentage(difference, last.balance)
     ts_us = session.ts_us
-    (account, asset, total, total_text, hold, available, debt, reason, source, status, _, exchange_us) = update
+    (account, asset, total, total_text, hold, available, debt, reason, source, status, _, exchange_us) = (
+        update
+    )
     session.defer(
         "insert_balance_history",
         (account, asset, total_text, hold, available, change, percentage, reason, source, status, changed_us,
@@ -247,7 +256,9 @@ def _record(session: WriteSession, update: BalanceUpdate, changed_us: int) -> No
     if last is None or changed_us >= last.updated_us:
         session.memory[key] = _Last(total, changed_us)
         session.defer_latest(
-            "upsert_balances", key, (account, asset, total_text, hold, available, debt, source, changed_us, ts_us)
+            "upsert_balances",
+            key,
+            (account, asset, total_text, hold, available, debt, source, changed_us, ts_us),
         )
 
 

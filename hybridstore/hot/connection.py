@@ -27,9 +27,12 @@ _BUSY_POLL_S = 0.0002
 """SQLite's own back-off grows to 100 ms; a bot behind a 3 ms purge step must not wait that long."""
 _BUSY_POLL_MAX_S = 0.001
 _MMAP_BYTES = 1 << 30
-_CODE_MASK = 0xFF
+_BLOCKS_MIN = 256
+"""Fewer free blocks than this (1 MiB) count as a full device."""
 _PAGE_CHECKSUM_VFS = "cksmvfs"
-_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
+_FULL_ERRNOS = (
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
+)
 
 _IOERR_WHEN_FULL = {apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_FSYNC}
 """A -shm that cannot be extended is how a full disk shows when the store is opened."""
@@ -51,7 +54,8 @@ def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) 
     """
     if apsw.SQLITE_VERSION_NUMBER < SQLITE_VERSION_MIN:
         raise StoreError(
-            f"SQLite {apsw.sqlite_lib_version()} is too old", hint="pip install -U apsw (SQLite 3.51.3 or newer)"
+            f"SQLite {apsw.sqlite_lib_version()} is too old",
+            hint="pip install -U apsw (SQLite 3.51.3 or newer)",
         )
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if write else 0)
     try:
@@ -69,7 +73,7 @@ def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) 
 def _vfs(config: DatabaseConfig) -> str | None:
     if not config.page_checksums:
         return config.vfs
-    import apsw.sqlite_extra  # noqa: PLC0415  loading it changes the process's default VFS: only on request
+    import apsw.sqlite_extra
 
     if _PAGE_CHECKSUM_VFS not in apsw.vfs_names():
         apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
@@ -102,13 +106,15 @@ def _configure(connection: apsw.Connection, config: DatabaseConfig, *, write: bo
 def _configure_writer(connection: apsw.Connection, config: DatabaseConfig) -> None:
     if not config.path.stat().st_size:
         if config.page_checksums:
-            connection.reserve_bytes(8)
+            connection.reserve_bytes("main", 8)
         # Purged pages can be handed back to the file system in small steps only if this is set at creation.
         connection.pragma("auto_vacuum", "incremental")
     mode = connection.pragma("journal_mode", "wal")
     if mode != "wal":
         raise StoreError(
-            f"journal_mode is {mode}", path=str(config.path), hint="the file system must support shared memory (WAL)"
+            f"journal_mode is {mode}",
+            path=str(config.path),
+            hint="the file system must support shared memory (WAL)",
         )
     connection.pragma("synchronous", config.durability)
 
@@ -150,49 +156,45 @@ def translate(error: BaseException, operation: str, path: Path) -> HybridStoreEr
     """
     if isinstance(error, HybridStoreError):
         return error
-    where = str(path)
     code = getattr(error, "extendedresult", 0)
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in _FULL_ERRNOS:
-        return _full(operation, where)
-    if isinstance(error, apsw.IOError):
-        if code in _IOERR_WHEN_FULL and _looks_full(path):
-            return _full(operation, where)
-        return StorageFailure(
-            f"{text} (code {code})", operation=operation, path=where, hint="check the device and the system log"
-        )
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return StoreBusy(
-            "another process holds the write lock",
+    if _is_full(error, code, path):
+        return StorageFull(
+            "no space left for the hot store; nothing was written",
             operation=operation,
-            path=where,
-            hint="find the process that keeps a transaction open, or raise busy_timeout_ms",
+            path=str(path),
+            hint="free space on its device; the same store works again at once, without a restart",
         )
-    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-        return StoreCorrupt(text, operation=operation, path=where, hint="stop the bot and restore from a backup")
-    if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError | apsw.AuthError):
-        return StorageFailure(
-            text, operation=operation, path=where, hint="check that the folder exists and this user may write there"
-        )
-    if isinstance(error, apsw.ConstraintError):
-        return Conflict(text, operation=operation, path=where)
-    return StoreError(text, operation=operation, path=where)
+    for kinds, ours, hint in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            message = f"{type(error).__name__} {code}: {error}"
+            return ours(message, operation=operation, path=str(path), hint=hint)
+    return StoreError(f"{type(error).__name__} {code}: {error}", operation=operation, path=str(path))
 
 
-def _full(operation: str, where: str) -> StorageFull:
-    return StorageFull(
-        "no space left for the hot store; nothing was written",
-        operation=operation,
-        path=where,
-        hint="free space on its device; the same store works again at once, without a restart",
-    )
+_TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[HybridStoreError], str | None], ...] = (
+    ((apsw.IOError,), StorageFailure, "check the device and the system log"),
+    (
+        (apsw.BusyError, apsw.LockedError),
+        StoreBusy,
+        "another process holds the write lock: find the one that keeps a transaction open, or raise busy_timeout_ms",
+    ),
+    ((apsw.CorruptError, apsw.NotADBError), StoreCorrupt, "stop the bot and restore from a backup"),
+    (
+        (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError),
+        StorageFailure,
+        "check that the folder exists and this user may write there",
+    ),
+    ((apsw.ConstraintError,), Conflict, None),
+)
 
 
-def _looks_full(path: Path) -> bool:
+def _is_full(error: BaseException, code: int, path: Path) -> bool:
     """A file-size limit or a full device comes back as a plain write error on some systems."""
-    if hasattr(os, "statvfs"):
-        try:
-            return os.statvfs(path.parent).f_bavail < 256  # noqa: PLR2004  fewer than 256 free blocks: 1 MiB
-        except OSError:
-            return False
-    return False
+    if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in _FULL_ERRNOS:
+        return True
+    if code != apsw.SQLITE_IOERR_WRITE or not hasattr(os, "statvfs"):
+        return False
+    try:
+        return os.statvfs(path.parent).f_bavail < _BLOCKS_MIN
+    except OSError:
+        return False

@@ -16,7 +16,13 @@ from hybridstore.config import DatabaseConfig
 from hybridstore.durable import fsync_directory
 from hybridstore.errors import HybridStoreError, StorageFull, StoreClosed
 from hybridstore.hot.connection import open_connection, translate
-from hybridstore.hot.guards import ProcessGuard, ReserveFile, make_private_file, make_private_root, permission_warnings
+from hybridstore.hot.guards import (
+    ProcessGuard,
+    ReserveFile,
+    make_private_file,
+    make_private_root,
+    permission_warnings,
+)
 from hybridstore.hot.housekeeping import Housekeeping
 from hybridstore.hot.pool import ReaderPool
 from hybridstore.hot.session import SEQ_START, TS_START, WriteSession
@@ -164,7 +170,7 @@ class DatabaseManager:
         warnings = permission_warnings(self.root, self.path)
         if wal_size_bytes > self.config.wal_limit_mb * _MIB:
             warnings.append(
-                f"the write-ahead log has {wal_size_bytes // _MIB} MiB; a reader that stays open keeps it from shrinking"
+                f"the write-ahead log has {wal_size_bytes // _MIB} MiB; a reader that stays open keeps it large"
             )
         return {
             "database_size_mb": round(self.path.stat().st_size / _MIB, 3),
@@ -197,5 +203,7 @@ class DatabaseManager:
 
     def _closed_error(self) -> StoreClosed:
         return StoreClosed(
-            "the store is not open", path=str(self.path), hint="call open() or initialize(), or use it in a with block"
+            "the store is not open",
+            path=str(self.path),
+            hint="call open() or initialize(), or use it in a with block",
         )

@@ -96,7 +96,9 @@ class Desk:
         Returns:
             How many were recorded.
         """
-        return self._database.writer.call(write_balances, prepare_balances(rows, account), durability=durability)
+        return self._database.writer.call(
+            write_balances, prepare_balances(rows, account), durability=durability
+        )
 
     def get_latest_balance(self, asset: str, account: str = DEFAULT_ACCOUNT) -> Balance | None:
         """Return the latest balance of an asset, also after all its history was archived.
@@ -124,7 +126,14 @@ class Desk:
     # -- fills, positions, marks --------------------------------------------------------------------------------
 
     def record_fill(
-        self, symbol: str, side: str, price: Money, amount: Money, *, durability: Durability | None = None, **details: Any
+        self,
+        symbol: str,
+        side: str,
+        price: Money,
+        amount: Money,
+        *,
+        durability: Durability | None = None,
+        **details: Any,
     ) -> FillResult:
         """Record one of the bot's own fills with its ledger entries and its effect on a position.
 
@@ -225,7 +234,9 @@ class Desk:
         """
         return self._database.writer.call(write_mark, prepare_mark(symbol, **prices))
 
-    def record_marks(self, marks: Iterable[Mapping[str, Any]], *, durability: Durability | None = None) -> int:
+    def record_marks(
+        self, marks: Iterable[Mapping[str, Any]], *, durability: Durability | None = None
+    ) -> int:
         """Do :meth:`record_mark` for many, in order, in one transaction.
 
         Args:

@@ -88,7 +88,9 @@ def make_private_root(root: Path) -> None:
         ) from error
     if not os.access(root, os.W_OK | os.X_OK):
         raise StorageFailure(
-            "this user may not write to the store's folder", path=str(root), hint="choose another root or change its owner"
+            "this user may not write to the store's folder",
+            path=str(root),
+            hint="choose another root or change its owner",
         )
 
 
@@ -109,7 +111,9 @@ def make_private_file(path: Path) -> bool:
         return False
     except OSError as error:
         raise StorageFailure(
-            f"the database cannot be created: {error.strerror}", path=str(path), hint="check permissions and free space"
+            f"the database cannot be created: {error.strerror}",
+            path=str(path),
+            hint="check permissions and free space",
         ) from error
     return True
 

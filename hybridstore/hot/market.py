@@ -50,7 +50,7 @@ class MarkUpdate(NamedTuple):
     marked_us: int | None
 
 
-def prepare_mark(  # noqa: PLR0913  one argument a column
+def prepare_mark(
     symbol: str,
     *,
     bid: Money | None = None,

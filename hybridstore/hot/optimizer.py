@@ -64,7 +64,7 @@ class BalanceQueries:
         self._database = database
         self._reader = BalanceReader(database)
 
-    async def insert_balance_entry(  # noqa: PLR0913  one argument a column
+    async def insert_balance_entry(
         self,
         asset: str,
         balance: Money,

@@ -320,4 +320,3 @@ class PositionReader:
         """
         rows = self._database.readers.rows(self._database.statements["open_positions"], (account,))
         return sorted((decode(row) for row in rows), key=lambda held: (held.opened_us, held.position_id))
-

@@ -1,16 +1,24 @@
-"""Positions: opened and changed by fills or by hand, marked by prices, closed; each in the transaction that causes it."""
+"""Positions: opened, changed, marked and closed, each in the transaction that causes it."""
 
 from __future__ import annotations
 
 import uuid
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hybridstore.errors import Conflict, InvalidValue, NotFound
 from hybridstore.hot.market import MarkUpdate, store_mark
 from hybridstore.hot.position_rows import Held, Position, PositionOrder, decode, encode, present
 from hybridstore.hot.session import WriteSession
-from hybridstore.portfolio.position import CLOSED, OPEN, FillInput, PositionEvent, apply_fill, apply_mark, open_position
+from hybridstore.portfolio.position import (
+    CLOSED,
+    OPEN,
+    FillInput,
+    PositionEvent,
+    apply_fill,
+    apply_mark,
+    open_position,
+)
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_text, money_text
 
@@ -29,7 +37,10 @@ def write_position(session: WriteSession, order: PositionOrder) -> Position:
         Conflict: The id is taken by another position.
     """
     if _load(session, order.position_id) is not None:
-        raise Conflict(f"position {order.position_id!r} exists already", hint="choose another id, or record a fill for it")
+        raise Conflict(
+            f"position {order.position_id!r} exists already",
+            hint="choose another id, or record a fill for it",
+        )
     opened_us = order.opened_us or session.ts_us
     state = open_position(order.side, order.fill)
     held = Held(
@@ -245,7 +256,8 @@ def _open_ids_of_symbol(session: WriteSession, symbol: str) -> list[str]:
     key = ("open positions", symbol)
     ids: list[str] | None = session.memory.get(key)
     if ids is None:
-        ids = [row[0] for row in session.execute(session.sql["open_position_ids"], (symbol,)).fetchall()]
+        rows: list[Any] = session.execute(session.sql["open_position_ids"], (symbol,)).fetchall()
+        ids = [row[0] for row in rows]
         session.memory[key] = ids
     return list(ids)
 
@@ -272,7 +284,9 @@ def _keep(session: WriteSession, held: Held) -> None:
     session.defer_latest("upsert_positions", held.position_id, encode(held, session.ts_us))
 
 
-def _note(session: WriteSession, held: Held, event: PositionEvent, occurred_us: int, trade_id: str | None) -> None:
+def _note(
+    session: WriteSession, held: Held, event: PositionEvent, occurred_us: int, trade_id: str | None
+) -> None:
     amounts = (event.amount_delta, event.price, event.amount_after, event.entry_after, event.realized_delta)
     texts = [money_text(amount, "position event") for amount in amounts]
     session.defer(

@@ -35,3 +35,14 @@ SELECT position_id FROM positions WHERE symbol = ? AND status = 'OPEN'
 -- Every open position of an account.
 SELECT id, position_id, account, symbol, side, status, amount, entry_price, entry_cost, mark_price, contract_size, inverse, leverage, margin_mode, liquidation_price, realized_pnl, fees, funding, peak_amount, max_favourable, max_adverse, opened_at, updated_at, closed_at, close_reason, event_seq, strategy, bot, recorded_at
 FROM positions WHERE account = ? AND status = 'OPEN'
+
+-- name: archived_by_dataset_and_tier
+-- What the manifest holds, for status.
+SELECT dataset, tier, count(*), sum(row_count), sum(size_bytes)
+FROM archive_files INDEXED BY archive_files_by_dataset_start_us
+WHERE replaced_seq IS NULL GROUP BY dataset, tier
+
+-- name: open_move_count
+-- Moves that have begun and not ended.
+SELECT count(*) FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
+WHERE state IN ('claimed', 'publishing')

@@ -1,4 +1,4 @@
-"""Rows of any dataset by its declaration: recorded once, a repetition ignored, a contradiction recorded as correction."""
+"""Rows of any dataset: recorded once, a repetition ignored, a contradiction recorded as a correction."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class RowCounts(Record, frozen=True, gc=False):
     corrected: int = 0
 
 
-def prepare_rows(dataset: Dataset, rows: Iterable[Mapping[str, object] | Sequence[object]]) -> list[list[Any]]:
+def prepare_rows(
+    dataset: Dataset, rows: Iterable[Mapping[str, object] | Sequence[object]]
+) -> list[list[Any]]:
     """Take rows of a dataset through the door.
 
     Args:
@@ -56,7 +58,9 @@ def prepare_rows(dataset: Dataset, rows: Iterable[Mapping[str, object] | Sequenc
             stored = [check(value) for check, value in zip(checks, values, strict=True)]
         except InvalidValue as error:
             raise InvalidValue(
-                error.message, operation=f"row {number} for {dataset.name}", hint=error.hint or "nothing was written"
+                error.message,
+                operation=f"row {number} for {dataset.name}",
+                hint=error.hint or "nothing was written",
             ) from error
         except ValueError:
             raise InvalidValue(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -74,7 +75,7 @@ class SchemaManager:
         Raises:
             SchemaMismatch: Something is missing or differs; the message names each.
         """
-        live = dict(self._database.readers.rows(self._database.statements["live_schema"]))
+        live: dict[str, str] = dict(self._database.readers.rows(self._database.statements["live_schema"]))
         problems = []
         for dataset in self._database.registry.values():
             for name, statement in ddl(dataset).items():
@@ -92,7 +93,7 @@ class SchemaManager:
     def _create(self, session: WriteSession, version: int) -> None:
         if _read_version(session):
             return  # another process was first
-        live = dict(session.execute(session.sql["live_schema"]).fetchall())
+        live = _live_schema(session)
         for dataset in Registry().values():
             _create_missing(session, dataset, live)
         for dataset in Registry().values():
@@ -150,6 +151,11 @@ def _read_version(session: WriteSession) -> int:
     return int(session.connection.pragma("user_version"))
 
 
+def _live_schema(session: WriteSession) -> dict[str, str]:
+    rows: list[Any] = session.execute(session.sql["live_schema"]).fetchall()
+    return dict(rows)
+
+
 def _create_missing(session: WriteSession, dataset: Dataset, live: dict[str, str]) -> None:
     for name, statement in ddl(dataset).items():
         if name not in live:
@@ -157,7 +163,7 @@ def _create_missing(session: WriteSession, dataset: Dataset, live: dict[str, str
 
 
 def _create_own(session: WriteSession, key: str, dataset: Dataset) -> None:
-    live = dict(session.execute(session.sql["live_schema"]).fetchall())
+    live = _live_schema(session)
     _create_missing(session, dataset, live)
     session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset)))
     session.run("insert_settings", (key, msgspec.json.encode(dataset).decode()))

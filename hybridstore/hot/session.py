@@ -51,7 +51,8 @@ class WriteSession:
 
     def begin(self) -> None:
         """Take the number and time of the commit that is being made."""
-        seq, ts_us = self.execute(READ_CLOCK).fetchall()[0]
+        row: Any = self.execute(READ_CLOCK).fetchall()[0]
+        seq, ts_us = row
         if seq != self.seq:
             self.memory.clear()
         self.seq = seq + 1

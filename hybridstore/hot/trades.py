@@ -106,7 +106,12 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
         order.account,
         order.market.symbol,
         FillInput(
-            order.side, order.price, order.amount, order.contract_size, order.inverse, order.fee_in_quote or _ZERO
+            order.side,
+            order.price,
+            order.amount,
+            order.contract_size,
+            order.inverse,
+            order.fee_in_quote or _ZERO,
         ),
         position_id=order.position_id,
         trade_id=order.trade_id,

@@ -39,11 +39,16 @@ class PortfolioReader:
         statements = self._database.statements
         with self._database.readers.transaction() as transaction:
             balances = {
-                row[1]: Decimal(row[2]) for row in transaction.rows(statements["balances_of_account"], (account,))
+                row[1]: Decimal(row[2])
+                for row in transaction.rows(statements["balances_of_account"], (account,))
             }
             held = [decode(row) for row in transaction.rows(statements["open_positions"], (account,))]
             markets = [parse_symbol(position.symbol) for position in held]
-            assets = {*balances, *(market.quote for market in markets), *(market.profit_asset for market in markets)}
+            assets = {
+                *balances,
+                *(market.quote for market in markets),
+                *(market.profit_asset for market in markets),
+            }
             wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)}
             marks = self._marks(transaction, wanted | {market.symbol for market in markets})
         positions = [(position.position_id, position.symbol, position.state) for position in held]

@@ -17,7 +17,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 import apsw
 
 from hybridstore.config import DatabaseConfig, Durability
-from hybridstore.errors import HybridStoreError, StoreClosed
+from hybridstore.errors import HybridStoreError, StoreClosed, StoreError
 from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.session import WriteSession
@@ -101,7 +101,9 @@ class Writer:
         self._put(_Work(operation, args, future, None, self._wants_full(durability)))
         return future
 
-    def call(self, operation: Callable[..., Result], *args: object, durability: Durability | None = None) -> Result:
+    def call(
+        self, operation: Callable[..., Result], *args: object, durability: Durability | None = None
+    ) -> Result:
         """Queue work and wait for its commit.
 
         Args:
@@ -199,7 +201,7 @@ class Writer:
     def _transaction(self, batch: list[_Work]) -> list[Any]:
         session, connection = self._session, self._connection
         self._file_guard.check()
-        full = any([work.full for work in batch])
+        full = any(work.full for work in batch)
         try:
             if full is not self._synchronous_full:
                 connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL")
@@ -221,8 +223,6 @@ class Writer:
 
 def _is_of_one_piece(error: HybridStoreError) -> bool:
     """Whether an error comes from what a caller gave rather than from the store, the disk or the lock."""
-    from hybridstore.errors import StoreError  # noqa: PLC0415
-
     return not isinstance(error, StoreError)
 
 

@@ -97,5 +97,7 @@ def reconcile(
     for asset in sorted({*booked, *reported}):
         difference = subtract(reported.get(asset, ZERO), booked.get(asset, ZERO))
         if difference:
-            differences.append(Difference(asset, booked.get(asset, ZERO), reported.get(asset, ZERO), difference))
+            differences.append(
+                Difference(asset, booked.get(asset, ZERO), reported.get(asset, ZERO), difference)
+            )
     return tuple(differences)

@@ -181,13 +181,17 @@ def apply_fill(position: PositionState | None, fill: FillInput) -> PositionChang
         )
     if position.side == side:
         increased = _increase(position, fill)
-        return PositionChange(increased, _event("increase", fill.amount, fill, increased, ZERO), None, None, ZERO)
+        return PositionChange(
+            increased, _event("increase", fill.amount, fill, increased, ZERO), None, None, ZERO
+        )
     return _reduce(position, fill, side)
 
 
 def _increase(position: PositionState, fill: FillInput) -> PositionState:
     amount = add(position.amount, fill.amount)
-    cost = add(position.entry_cost, cost_of(fill.price, fill.amount, fill.contract_size, inverse=fill.inverse))
+    cost = add(
+        position.entry_cost, cost_of(fill.price, fill.amount, fill.contract_size, inverse=fill.inverse)
+    )
     return msgspec.structs.replace(
         position,
         amount=amount,
@@ -201,10 +205,14 @@ def _increase(position: PositionState, fill: FillInput) -> PositionState:
 def _reduce(position: PositionState, fill: FillInput, side: str) -> PositionChange:
     closing = min(fill.amount, position.amount)
     rest = subtract(position.amount, closing)
-    taken = position.entry_cost if not rest else divide(multiply(position.entry_cost, closing), position.amount)
+    taken = (
+        position.entry_cost if not rest else divide(multiply(position.entry_cost, closing), position.amount)
+    )
     got = cost_of(fill.price, closing, position.contract_size, inverse=position.inverse)
     # A linear long earns what it got above its cost; an inverse long earns base when it gives fewer coins back.
-    realized = subtract(got, taken) if (position.side == LONG) is not position.inverse else subtract(taken, got)
+    realized = (
+        subtract(got, taken) if (position.side == LONG) is not position.inverse else subtract(taken, got)
+    )
     before = msgspec.structs.replace(
         position,
         status=OPEN if rest else CLOSED,
@@ -216,10 +224,16 @@ def _reduce(position: PositionState, fill: FillInput, side: str) -> PositionChan
     left = subtract(fill.amount, closing)
     if not left:
         kind = "reduce" if rest else "close"
-        return PositionChange(before, _event(kind, closing.copy_negate(), fill, before, realized), None, None, realized)
+        return PositionChange(
+            before, _event(kind, closing.copy_negate(), fill, before, realized), None, None, realized
+        )
     opened = open_position(side, fill._replace(amount=left, fee_in_quote=ZERO))
     return PositionChange(
-        before, _event("flip", closing.copy_negate(), fill, before, realized), opened, _event("open", left, fill, opened, ZERO), realized
+        before,
+        _event("flip", closing.copy_negate(), fill, before, realized),
+        opened,
+        _event("open", left, fill, opened, ZERO),
+        realized,
     )
 
 

@@ -143,7 +143,9 @@ def summarize(
     prices = {symbol: state.mark_price for _, symbol, state in valued if state.mark_price is not None}
     prices |= marks
     unpriced: list[str] = []
-    assets = tuple(_hold(asset, amount, base_currency, prices, unpriced) for asset, amount in balances.items() if amount)
+    assets = tuple(
+        _hold(asset, amount, base_currency, prices, unpriced) for asset, amount in balances.items() if amount
+    )
     cash = positions_value = unrealized = realized = fees = ZERO
     for holding in assets:
         cash = add(cash, holding.value or ZERO)
@@ -155,7 +157,9 @@ def summarize(
         rate = price_of(market.profit_asset, base_currency, prices)
         value = None if rate is None or mark is None else round_money(multiply(profit, rate))
         opened.append(
-            OpenPosition(position_id, symbol, state.side, state.amount, state.entry_price, mark, profit, value)
+            OpenPosition(
+                position_id, symbol, state.side, state.amount, state.entry_price, mark, profit, value
+            )
         )
         if value is None or rate is None or mark is None:
             unpriced.append(symbol)

@@ -58,6 +58,7 @@ def parse_symbol(symbol: str) -> Market:
     match = _SYMBOL.match(symbol)
     if match is None:
         raise InvalidValue(
-            f"symbol={symbol!r}: not a unified symbol", hint="use BASE/QUOTE or BASE/QUOTE:SETTLE, for example BTC/USDT"
+            f"symbol={symbol!r}: not a unified symbol",
+            hint="use BASE/QUOTE or BASE/QUOTE:SETTLE, for example BTC/USDT",
         )
     return Market(symbol, match["base"], match["quote"], match["settle"])

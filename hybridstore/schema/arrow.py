@@ -23,7 +23,7 @@ def arrow_type(kind: LogicalType) -> pa.DataType:
     Returns:
         decimal128(38,18), decimal128(18,8), timestamp[us, UTC], string, int64, bool, float64 or binary.
     """
-    import pyarrow as pa  # noqa: PLC0415  a bot that only records never loads it
+    import pyarrow as pa
 
     types: dict[LogicalType, pa.DataType] = {
         LogicalType.MONEY: pa.decimal128(MONEY_PRECISION, MONEY_PLACES),
@@ -46,8 +46,12 @@ def arrow_schema(dataset: Dataset) -> pa.Schema:
     Returns:
         One field a stored column, in order: the row number first where there is one.
     """
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
-    fields = [pa.field(ROW_ID, pa.int64(), nullable=False)] if dataset.numbered else []
-    fields += [pa.field(column.name, arrow_type(column.type), nullable=column.nullable) for column in dataset.columns]
+    fields: list[pa.Field[pa.DataType]] = (
+        [pa.field(ROW_ID, pa.int64(), nullable=False)] if dataset.numbered else []
+    )
+    fields += [
+        pa.field(column.name, arrow_type(column.type), nullable=column.nullable) for column in dataset.columns
+    ]
     return pa.schema(fields)

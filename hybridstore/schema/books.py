@@ -6,7 +6,12 @@ from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
 from hybridstore.schema.types import LogicalType
 
 _MONEY, _TIME, _NAME = LogicalType.MONEY, LogicalType.TIMESTAMP, LogicalType.NAME
-_TEXT, _JSON, _INTEGER, _BOOLEAN = LogicalType.TEXT, LogicalType.JSON, LogicalType.INTEGER, LogicalType.BOOLEAN
+_TEXT, _JSON, _INTEGER, _BOOLEAN = (
+    LogicalType.TEXT,
+    LogicalType.JSON,
+    LogicalType.INTEGER,
+    LogicalType.BOOLEAN,
+)
 _RATIO = LogicalType.RATIO
 
 _ACCOUNT = Column("account", _NAME, "Whose it is, for example kraken/main.")
@@ -58,7 +63,9 @@ BALANCE_HISTORY = Dataset(
         _money("hold_trade", "Held back for open orders."),
         _money("available", "balance - hold_trade."),
         _money("change", "balance minus the one recorded before; null for the first.", nullable=True),
-        _money("change_percentage", "100 * change / previous, 8 places half even; null from zero.", nullable=True),
+        _money(
+            "change_percentage", "100 * change / previous, 8 places half even; null from zero.", nullable=True
+        ),
         Column("reason", _TEXT, "Why it changed.", nullable=True),
         Column("source", _TEXT, "Where the figure came from."),
         Column("sync_status", _TEXT, "What the caller said of its synchronisation.", nullable=True),
@@ -105,9 +112,15 @@ POSITIONS = Dataset(
         _RECORDED_AT,
     ),
     key=("position_id",),
-    indexes=(Index(("account", "symbol"), where="status = 'OPEN'"), Index(("symbol",), where="status = 'OPEN'")),
+    indexes=(
+        Index(("account", "symbol"), where="status = 'OPEN'"),
+        Index(("symbol",), where="status = 'OPEN'"),
+    ),
     tiering=Tiering(
-        time="closed_at", cluster=("account", "symbol", "closed_at", "id"), when=("status", ("CLOSED",)), symbol="symbol"
+        time="closed_at",
+        cluster=("account", "symbol", "closed_at", "id"),
+        when=("status", ("CLOSED",)),
+        symbol="symbol",
     ),
 )
 

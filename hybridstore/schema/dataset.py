@@ -59,7 +59,9 @@ class Column(msgspec.Struct, frozen=True):
             raise InvalidValue(f"{self.name}=None: this column is required")
         stored = CHECKS[self.type](value, self.name)
         if self.choices and stored not in self.choices:
-            raise InvalidValue(f"{self.name}={value!r}: unknown", hint=f"use one of {', '.join(self.choices)}")
+            raise InvalidValue(
+                f"{self.name}={value!r}: unknown", hint=f"use one of {', '.join(self.choices)}"
+            )
         return stored
 
 
@@ -129,7 +131,9 @@ class Dataset(msgspec.Struct, frozen=True):
             if name not in names:
                 raise InvalidValue(f"dataset {self.name}: {name} is mentioned but not declared as a column")
         if self.tiering and self.column(self.tiering.time).type is not LogicalType.TIMESTAMP:
-            raise InvalidValue(f"dataset {self.name}: the tiering time {self.tiering.time} is not a TIMESTAMP")
+            raise InvalidValue(
+                f"dataset {self.name}: the tiering time {self.tiering.time} is not a TIMESTAMP"
+            )
 
     def _refuse_bad_names(self, names: tuple[str, ...]) -> None:
         for name in (self.name, *names):

@@ -26,7 +26,9 @@ def view_select(
     parts = []
     if complete:
         files = ", ".join(map(quote_text, complete))
-        parts.append(f"SELECT {columns} FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)")
+        parts.append(
+            f"SELECT {columns} FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+        )
     for path, visible_through in publishing:
         source = f"read_parquet({quote_text(path)}, hive_partitioning = false)"
         parts.append(f"SELECT {columns} FROM {source} WHERE {ROW_ID} <= {int(visible_through)}")

@@ -39,7 +39,12 @@ ARCHIVE_FILES = Dataset(
         Column("end_us", _INTEGER, "First moment after its partition, us UTC."),
         Column("id_min", _INTEGER, "Smallest row number in it."),
         Column("id_max", _INTEGER, "Largest row number in it."),
-        Column("visible_through", _INTEGER, "While it is being published: rows up to this id count.", nullable=True),
+        Column(
+            "visible_through",
+            _INTEGER,
+            "While it is being published: rows up to this id count.",
+            nullable=True,
+        ),
         Column("time_min_us", _INTEGER, "Earliest row, us UTC."),
         Column("time_max_us", _INTEGER, "Latest row, us UTC."),
         Column("symbol_min", _TEXT, "Smallest symbol in it.", nullable=True),

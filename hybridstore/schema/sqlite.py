@@ -146,7 +146,9 @@ def _claim_trigger(dataset: Dataset) -> str:
 
 
 def _claimed(dataset: Dataset, alias: str) -> str:
-    return unit_condition(dataset, f"{alias}.").replace(":start_us", "m.start_us").replace(":end_us", "m.end_us")
+    return (
+        unit_condition(dataset, f"{alias}.").replace(":start_us", "m.start_us").replace(":end_us", "m.end_us")
+    )
 
 
 def _mutation_trigger(dataset: Dataset) -> str:

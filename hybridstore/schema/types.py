@@ -107,7 +107,9 @@ def money_text(value: Decimal, column: str) -> str:
     """
     if not -_EXPONENT_MAX < value.adjusted() < _EXPONENT_MAX:
         if value:
-            raise InvalidValue(f"{column}={value}: at most {MONEY_INTEGER_DIGITS} digits and {MONEY_PLACES} places fit")
+            raise InvalidValue(
+                f"{column}={value}: at most {MONEY_INTEGER_DIGITS} digits and {MONEY_PLACES} places fit"
+            )
         return "0"
     text = f"{value:f}"
     if "." in text:
@@ -201,7 +203,7 @@ def check_timestamp(value: object, column: str) -> int:
         except ValueError:
             raise InvalidValue(f"{column}={value!r}: not an ISO 8601 time") from None
         return check_timestamp(parsed, column)
-    elif isinstance(value, float) and value == value and 0 <= value < _SECONDS_MAX:
+    elif isinstance(value, float) and 0 <= value < _SECONDS_MAX:
         moment_us = round(value * 1_000_000)
     else:
         raise InvalidValue(

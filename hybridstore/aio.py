@@ -1,0 +1,137 @@
+"""TradingBotStorageSystem: the store for bots that run on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from hybridstore.clock import Clock
+from hybridstore.config import DatabaseConfig, RetentionPolicy
+from hybridstore.hot.async_desk import AsyncDesk
+from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
+from hybridstore.hot.optimizer import QueryOptimizer
+from hybridstore.schema.dataset import Dataset
+from hybridstore.store import HybridStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hybridstore.analytics.result import Result
+    from hybridstore.retention.mover import MoveReport
+
+
+class TradingBotStorageSystem(AsyncDesk):
+    """One store on an event loop. It opens in an ``async with`` block, or with :meth:`initialize`.
+
+    Point reads answer inline in microseconds; writes are awaited until they are durable; questions over all tiers
+    run in a thread.
+
+    Args:
+        root: The store's folder; None takes the configuration's (see :func:`hybridstore.config.default_root`).
+        config: Settings of the hot store; None reads the configuration file and the environment.
+        clock: Where the time comes from; None means the machine's clock.
+        datasets: The user's own datasets beside the built-in ones.
+        policies: Retention policies beside the configured ones.
+
+    Attributes:
+        store: The same store for code without an event loop.
+        query_optimizer: The hot path's named queries.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        config: DatabaseConfig | None = None,
+        clock: Clock | None = None,
+        datasets: Iterable[Dataset] = (),
+        policies: Iterable[RetentionPolicy] = (),
+    ) -> None:
+        self.store = HybridStore(root, config=config, clock=clock, datasets=datasets, policies=policies)
+        super().__init__(self.store.database)
+        self.query_optimizer = QueryOptimizer(self.store.database)
+
+    async def initialize(self) -> None:
+        """Open the store, creating or upgrading it where needed. A second call does nothing."""
+        await asyncio.to_thread(self.store.open)
+
+    async def close(self) -> None:
+        """Commit what is queued and close everything. A second call does nothing."""
+        await asyncio.to_thread(self.store.close)
+
+    async def __aenter__(self) -> Self:
+        """Open the store."""
+        await self.initialize()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        await self.close()
+
+    @property
+    def root(self) -> Path:
+        """The store's folder."""
+        return self.store.root
+
+    async def get_balance_history(
+        self,
+        asset: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        account: str = DEFAULT_ACCOUNT,
+    ) -> pl.DataFrame:
+        """Return an asset's history over all tiers.
+
+        Args:
+            asset: The asset.
+            start: From, inclusive; None means the beginning.
+            end: To, exclusive; None means the end.
+            account: Whose.
+
+        Returns:
+            A polars DataFrame of ``balance_history``, oldest first.
+        """
+        return await asyncio.to_thread(self.store.get_balance_history, asset, start, end, account)
+
+    async def sql(self, query: str, **params: object) -> Result:
+        """Ask one SQL question over every tier, in one snapshot, off the event loop.
+
+        Args:
+            query: A SELECT over datasets by name, in DuckDB's SQL; parameters as ``$name``.
+            **params: The parameters.
+
+        Returns:
+            The result: ``.pl() .arrow() .df() .rows()``.
+        """
+        return await asyncio.to_thread(self.store.sql, query, **params)
+
+    async def cleanup_old_data(self) -> MoveReport:
+        """Move rows that are old enough into their archives, in a process of its own.
+
+        Returns:
+            What was moved.
+        """
+        from hybridstore.operations.maintenance import run_in_process
+
+        return await asyncio.to_thread(run_in_process, self.root, now_us=self.store.database.clock.now_us())
+
+    def get_system_status(self) -> dict[str, Any]:
+        """Return the store's condition.
+
+        Returns:
+            See :func:`hybridstore.operations.status.collect_status`.
+        """
+        return self.store.get_system_status()
+
+    async def run_performance_diagnostics(self) -> dict[str, Any]:
+        """Measure the hot path on this store, on this machine.
+
+        Returns:
+            See :func:`hybridstore.operations.diagnostics.run_diagnostics`.
+        """
+        return await asyncio.to_thread(self.store.run_performance_diagnostics)

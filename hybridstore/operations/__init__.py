@@ -1,0 +1,1 @@
+"""Status, diagnostics and scheduled work."""
