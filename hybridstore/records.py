@@ -1,13 +1,14 @@
 """Records: frozen structs that also read like a mapping.
 
 What the store hands out is a struct (``balance.available``) whose fields can be reached by name as well
-(``balance["available"]``, ``dict(balance)``). The mapping protocol lives on the class, so an instance costs what a bare
-struct costs.
+(``balance["available"]``, ``dict(balance)``). The mapping protocol lives on the class, so an instance costs what
+a bare struct costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,30 +20,21 @@ FieldValue: TypeAlias = Any
 class Record(msgspec.Struct, frozen=True, gc=False):
     """Base of every struct the store returns: immutable, and readable by field name.
 
-    ``gc=False`` keeps millions of records out of the cycle collector; a field must therefore never hold something
-    that leads back to its own record.
+    ``gc=False`` keeps millions of records out of the cycle collector; a field must therefore never hold
+    something that leads back to its own record.
     """
 
     def __getitem__(self, name: str) -> FieldValue:
-        """Return the field of this name.
-
-        Args:
-            name: A field's name.
-
-        Returns:
-            The field's value.
-
-        Raises:
-            KeyError: No such field; the message names those there are.
-        """
+        """Return a field by name; an unknown one raises KeyError with the names there are."""
         if name in self.__struct_fields__:
             return getattr(self, name)
-        raise KeyError(
-            f"{type(self).__name__} has no field {name!r}; it has {', '.join(self.__struct_fields__)}"
-        )
+        near = difflib.get_close_matches(str(name), self.__struct_fields__, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(self.__struct_fields__)
+        raise KeyError(f"{type(self).__name__} has no field {name!r}, only {known}{hint}")
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the field names, in the order they are declared."""
+        """Iterate over the field names, in declared order."""
         return iter(self.__struct_fields__)
 
     def __len__(self) -> int:
@@ -50,39 +42,56 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return len(self.__struct_fields__)
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is a field of this name."""
+        """Return whether there is a field of that name."""
         return name in self.__struct_fields__
 
-    def keys(self) -> tuple[str, ...]:
-        """Return the field names, in the order they are declared."""
-        return self.__struct_fields__
+    def keys(self) -> KeysView[str]:
+        """Return the field names.
 
-    def values(self) -> tuple[FieldValue, ...]:
-        """Return the field values, in the order of :meth:`keys`."""
-        return tuple([getattr(self, name) for name in self.__struct_fields__])
+        Returns:
+            Names in declared order.
+        """
+        return dict.fromkeys(self.__struct_fields__).keys()
 
-    def items(self) -> tuple[tuple[str, FieldValue], ...]:
-        """Return (name, value) pairs, in the order of :meth:`keys`."""
-        return tuple([(name, getattr(self, name)) for name in self.__struct_fields__])
+    def values(self) -> ValuesView[FieldValue]:
+        """Return the fields' values.
+
+        Returns:
+            Values in declared order.
+        """
+        return self._shallow().values()
+
+    def items(self) -> ItemsView[str, FieldValue]:
+        """Return names and values.
+
+        Returns:
+            Pairs in declared order.
+        """
+        return self._shallow().items()
 
     def get(self, name: str, default: FieldValue = None) -> FieldValue:
-        """Return the field of this name, or the default where there is none.
+        """Return a field, or a default where there is none of that name.
 
         Args:
             name: A field's name.
-            default: What to return instead.
+            default: What to return otherwise.
 
         Returns:
-            The field's value, or ``default``.
+            The field's value or the default.
         """
         return getattr(self, name) if name in self.__struct_fields__ else default
 
     def to_dict(self) -> dict[str, FieldValue]:
-        """Return a plain dict, with nested records as dicts and tuples of them as lists.
+        """Return plain data: nested records as dicts, tuples as lists.
 
-        Values keep their types: a Decimal stays a Decimal, a datetime a datetime. ``dict(record)`` is the shallow form.
+        Returns:
+            Values by field name, with their types: a Decimal stays a Decimal. ``dict(record)`` is the shallow
+            form.
         """
-        return {name: _plain(getattr(self, name)) for name in self.__struct_fields__}
+        return {name: _plain(value) for name, value in self._shallow().items()}
+
+    def _shallow(self) -> dict[str, FieldValue]:
+        return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
 def _plain(value: FieldValue) -> FieldValue:
