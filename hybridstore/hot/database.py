@@ -188,6 +188,8 @@ class DatabaseManager:
         """Give a new database its commit clock, without which no transaction can be numbered."""
         connection = open_connection(self.config, write=True)
         try:
+            if connection.table_exists("main", COMMIT_CLOCK.name):
+                return  # opening a store must not take the write lock from a bot that is using it
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             if not connection.table_exists("main", COMMIT_CLOCK.name):

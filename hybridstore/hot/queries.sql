@@ -46,3 +46,7 @@ WHERE replaced_seq IS NULL GROUP BY dataset, tier
 -- Moves that have begun and not ended.
 SELECT count(*) FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
 WHERE state IN ('claimed', 'publishing')
+
+-- name: schema_version
+-- Version of the schema the store is at; 0 for a new one.
+SELECT user_version FROM pragma_user_version

@@ -52,7 +52,7 @@ class SchemaManager:
             SchemaMismatch: The store was written by a newer hybridstore, or its schema was changed by hand.
         """
         newest = self._migrations[-1].version
-        version = self._database.writer.call(_read_version)
+        version: int = self._database.readers.rows(self._database.statements["schema_version"])[0][0]
         if version > newest:
             raise SchemaMismatch(
                 f"the store has schema version {version}, this hybridstore knows {newest}",

@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
 
@@ -22,9 +22,7 @@ from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.session import WriteSession
 
-Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-Operation = Callable[Concatenate[WriteSession, Parameters], Result]
 BATCH_MAX = 4096
 """Pieces of work in one transaction at the most: bounds how long others wait for the write lock."""
 
@@ -58,6 +56,7 @@ class Writer:
         self._synchronous_full = self._default_full
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
+        self._drained = False
         self._close_lock = threading.Lock()
         self.commits = 0
         self.operations = 0
@@ -65,33 +64,14 @@ class Writer:
         self._thread.start()
 
     def submit(
-        self,
-        operation: Callable[Concatenate[WriteSession, Parameters], Result],
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> Future[Result]:
-        """Queue work at the store's own durability.
-
-        Args:
-            operation: Called in the writer thread with the session and the arguments. It may run again from the
-                start if another piece of its batch fails, so it must change nothing but the database.
-            *args: Its arguments.
-            **kwargs: Not allowed; operations take positional arguments.
-
-        Returns:
-            A future that resolves after the commit.
-        """
-        assert not kwargs
-        return self.submit_with(None, operation, *args)
-
-    def submit_with(
         self, durability: Durability | None, operation: Callable[..., Result], *args: object
     ) -> Future[Result]:
-        """Queue work at a given durability.
+        """Queue work.
 
         Args:
             durability: "full", "normal", or None for the store's own.
-            operation: See :meth:`submit`.
+            operation: Called in the writer thread with the session and the arguments. It may run again from the
+                start if another piece of its batch fails, so it must change nothing but the database.
             *args: Its arguments.
 
         Returns:
@@ -114,7 +94,7 @@ class Writer:
         Returns:
             What the operation returned.
         """
-        return self.submit_with(durability, operation, *args).result()
+        return self.submit(durability, operation, *args).result()
 
     def submit_async(
         self, durability: Durability | None, operation: Callable[..., Result], *args: object
@@ -151,6 +131,8 @@ class Writer:
         if self._closed:
             raise StoreClosed("the store is closed", path=str(self._path))
         self._queue.put(work)
+        if self._drained:  # the thread ended between the two lines above
+            self._refuse_the_rest()
 
     def _run(self) -> None:
         stopping = False
@@ -168,6 +150,7 @@ class Writer:
             stopping = work is None
             if batch:
                 _resolve(batch, self._commit(batch))
+        self._drained = True
         self._refuse_the_rest()
         self._connection.close(True)  # noqa: FBT003  positional in apsw
 

@@ -1,0 +1,146 @@
+"""The command line: ``hybridstore demo | status | query | run``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hybridstore.config import default_root
+from hybridstore.errors import HybridStoreError, NotFound
+
+app = cyclopts.App(
+    name="hybridstore",
+    help="Storage of a crypto trading bot: microsecond writes to SQLite, history in Parquet, one SQL question over both.",
+    version_flags=["--version"],
+)
+
+Root = Annotated[
+    Path | None,
+    Parameter(help="The store's folder. Default: HYBRIDSTORE_ROOT, else the platform's folder for user data."),
+]
+Json = Annotated[bool, Parameter(negative="", help="Print JSON instead of a table.")]
+QueryFormat = Literal["table", "csv", "json", "parquet"]
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value, decimal_format="string").decode() + "\n")
+
+
+def _existing_root(root: Path | None) -> Path:
+    """A command that only looks must not create a store where there is none."""
+    folder = root or default_root()
+    if not (folder / "trading_bot.db").exists():
+        raise NotFound(
+            "there is no store here", path=str(folder), hint="give --root, or make one with: hybridstore demo --root DIR"
+        )
+    return folder
+
+
+@app.command
+def demo(
+    *,
+    market_data: Annotated[
+        list[Path] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            help="Recorded market data: Parquet files of trades and best bid/ask, or folders of them. "
+            "Without it a simulated market is traded.",
+        ),
+    ] = None,
+    root: Annotated[Path | None, Parameter(help="Where to leave the store. Default: ./hybridstore-demo")] = None,
+    overwrite: Annotated[bool, Parameter(negative="", help="Delete a demo store that is there already.")] = False,
+    json: Json = False,
+) -> None:
+    """Trade on paper over a market, move the history into Parquet, and show that no total changed."""
+    from hybridstore.demo.run import run_demo
+    from hybridstore.demo.show import show_demo
+
+    result = run_demo(root or Path("hybridstore-demo"), market_data or [], overwrite=overwrite, progress=not json)
+    if json:
+        _print_json(result)
+    else:
+        show_demo(result, Console())
+
+
+@app.command
+def status(*, root: Root = None, json: Json = False) -> None:
+    """Show the condition of a store: tiers, rows, sizes, warnings."""
+    from hybridstore.store import HybridStore
+
+    with HybridStore(_existing_root(root)) as store:
+        condition = store.get_system_status()
+    if json:
+        _print_json(condition)
+        return
+    console = Console()
+    hot = condition["database"]
+    console.print(f"[bold]{escape(condition['root'])}[/]  schema {condition['schema_version']}, commit {condition['commit_seq']}")
+    console.print(f"last commit {condition['committed_at']}  hot {hot['database_size_mb']} MiB  log {hot['wal_size_mb']} MiB")
+    datasets = Table("dataset", "hot rows", "archived rows", title="Datasets")
+    for name, rows in condition["datasets"].items():
+        datasets.add_row(name, f"{rows['hot_rows']:,}", f"{rows['archived_rows']:,}")
+    console.print(datasets)
+    tiers = Table("tier", "files", "rows", "bytes", "bytes a row", title="Archives")
+    for name, sums in condition["tiers"].items():
+        per_row = f"{sums['size_bytes'] / sums['rows']:.2f}" if sums["rows"] else ""
+        tiers.add_row(name, f"{sums['files']:,}", f"{sums['rows']:,}", f"{sums['size_bytes']:,}", per_row)
+    console.print(tiers)
+    for warning in condition["warnings"]:
+        console.print(f"[yellow]warning:[/] {escape(warning)}")
+
+
+@app.command
+def query(
+    sql: Annotated[str, Parameter(help="A SELECT over datasets by name, in DuckDB's SQL.")],
+    *,
+    root: Root = None,
+    format: Annotated[QueryFormat, Parameter(name=["--format", "-f"], help="How to print the rows.")] = "table",  # noqa: A002
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="File to write; parquet needs one.")] = None,
+    timeout_s: Annotated[float | None, Parameter(help="Cancel the query after this many seconds.")] = None,
+) -> None:
+    """Ask one SQL question over hot rows and every archive, in one snapshot."""
+    from hybridstore.analytics.output import write_result
+    from hybridstore.store import HybridStore
+
+    with HybridStore(_existing_root(root)) as store:
+        result = store.analytics.sql(sql, timeout_s=timeout_s) if timeout_s else store.sql(sql)
+        write_result(result, format, output)
+
+
+@app.command
+def run(
+    *,
+    root: Root = None,
+    once: Annotated[bool, Parameter(negative="", help="Do what is due now and stop.")] = False,
+    interval_s: Annotated[float, Parameter(help="Seconds between rounds.")] = 3600.0,
+    now: Annotated[
+        str | None, Parameter(help="Act as if it were this moment (ISO 8601 with a zone); only with --once.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Move rows that are old enough into their archives: once, or as a service."""
+    from hybridstore.operations.maintenance import serve
+
+    report: Any = serve(_existing_root(root), once=once, interval_s=interval_s, now=now, progress=not json)
+    if json:
+        _print_json(report)
+
+
+def main() -> None:
+    """Run the command line; an error the user can act on is printed as one sentence, with exit code 1."""
+    try:
+        app()
+    except HybridStoreError as error:
+        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
