@@ -18,13 +18,15 @@ from hybridstore.errors import HybridStoreError, NotFound
 
 app = cyclopts.App(
     name="hybridstore",
-    help="Storage of a crypto trading bot: microsecond writes to SQLite, history in Parquet, one SQL question over both.",
+    help="Storage of a crypto trading bot: hot rows in SQLite, history in Parquet, one SQL question over both.",
     version_flags=["--version"],
 )
 
 Root = Annotated[
     Path | None,
-    Parameter(help="The store's folder. Default: HYBRIDSTORE_ROOT, else the platform's folder for user data."),
+    Parameter(
+        help="The store's folder. Default: HYBRIDSTORE_ROOT, else the platform's folder for user data."
+    ),
 ]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON instead of a table.")]
 QueryFormat = Literal["table", "csv", "json", "parquet"]
@@ -39,7 +41,9 @@ def _existing_root(root: Path | None) -> Path:
     folder = root or default_root()
     if not (folder / "trading_bot.db").exists():
         raise NotFound(
-            "there is no store here", path=str(folder), hint="give --root, or make one with: hybridstore demo --root DIR"
+            "there is no store here",
+            path=str(folder),
+            hint="give --root, or make one with: hybridstore demo --root DIR",
         )
     return folder
 
@@ -56,15 +60,19 @@ def demo(
             "Without it a simulated market is traded.",
         ),
     ] = None,
-    root: Annotated[Path | None, Parameter(help="Where to leave the store. Default: ./hybridstore-demo")] = None,
-    overwrite: Annotated[bool, Parameter(negative="", help="Delete a demo store that is there already.")] = False,
+    root: Annotated[
+        Path | None, Parameter(help="Where to leave the store. Default: ./hybridstore-demo")
+    ] = None,
+    overwrite: Annotated[bool, Parameter(negative="", help="Delete an earlier demo's store first.")] = False,
     json: Json = False,
 ) -> None:
     """Trade on paper over a market, move the history into Parquet, and show that no total changed."""
     from hybridstore.demo.run import run_demo
     from hybridstore.demo.show import show_demo
 
-    result = run_demo(root or Path("hybridstore-demo"), market_data or [], overwrite=overwrite, progress=not json)
+    result = run_demo(
+        root or Path("hybridstore-demo"), market_data or [], overwrite=overwrite, progress=not json
+    )
     if json:
         _print_json(result)
     else:
@@ -83,8 +91,9 @@ def status(*, root: Root = None, json: Json = False) -> None:
         return
     console = Console()
     hot = condition["database"]
-    console.print(f"[bold]{escape(condition['root'])}[/]  schema {condition['schema_version']}, commit {condition['commit_seq']}")
-    console.print(f"last commit {condition['committed_at']}  hot {hot['database_size_mb']} MiB  log {hot['wal_size_mb']} MiB")
+    console.print(f"[bold]{escape(condition['root'])}[/]  schema {condition['schema_version']}")
+    console.print(f"last commit {condition['commit_seq']} at {condition['committed_at']}")
+    console.print(f"hot store {hot['database_size_mb']} MiB, write-ahead log {hot['wal_size_mb']} MiB")
     datasets = Table("dataset", "hot rows", "archived rows", title="Datasets")
     for name, rows in condition["datasets"].items():
         datasets.add_row(name, f"{rows['hot_rows']:,}", f"{rows['archived_rows']:,}")
@@ -103,8 +112,10 @@ def query(
     sql: Annotated[str, Parameter(help="A SELECT over datasets by name, in DuckDB's SQL.")],
     *,
     root: Root = None,
-    format: Annotated[QueryFormat, Parameter(name=["--format", "-f"], help="How to print the rows.")] = "table",  # noqa: A002
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="File to write; parquet needs one.")] = None,
+    form: Annotated[QueryFormat, Parameter(name=["--format", "-f"], help="How to print the rows.")] = "table",
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="File to write; parquet needs one.")
+    ] = None,
     timeout_s: Annotated[float | None, Parameter(help="Cancel the query after this many seconds.")] = None,
 ) -> None:
     """Ask one SQL question over hot rows and every archive, in one snapshot."""
@@ -113,7 +124,7 @@ def query(
 
     with HybridStore(_existing_root(root)) as store:
         result = store.analytics.sql(sql, timeout_s=timeout_s) if timeout_s else store.sql(sql)
-        write_result(result, format, output)
+        write_result(result, form, output)
 
 
 @app.command
