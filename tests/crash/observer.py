@@ -1,0 +1,182 @@
+"""What a reader sees who trusts nothing: one snapshot over hot rows and manifest, every file hashed, every row counted.
+
+It shares no code with the product's own reading, so that a mistake there cannot hide a mistake in the move.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from hybridstore.config import DATABASE_NAME
+from hybridstore.schema.types import LogicalType
+from tests.crash.stock import DATASETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hybridstore.schema.dataset import Dataset
+    from tests.crash.stock import Row, Rows
+
+_MANIFEST = (
+    "SELECT dataset, path, visible_through, row_count, size_bytes, sha256, id_min, id_max FROM archive_files"
+    " WHERE replaced_seq IS NULL"
+)
+
+
+class Wrong(AssertionError):
+    """A snapshot showed something that must never be."""
+
+
+class Observer:
+    """Reads snapshots of one store.
+
+    Args:
+        root: The store's folder.
+        pause_s: How long to wait between the manifest and the files: time for a mover to pull them away.
+        one_snapshot: False makes a mutant that reads manifest and hot rows in two transactions.
+    """
+
+    def __init__(self, root: Path, *, pause_s: float = 0.0, one_snapshot: bool = True) -> None:
+        self._root = root
+        self._pause_s = pause_s
+        self._one_snapshot = one_snapshot
+        self._decoded: dict[str, dict[int, Row]] = {}
+        self._connection = apsw.Connection(str(root / DATABASE_NAME), flags=apsw.SQLITE_OPEN_READWRITE)
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._connection.set_busy_timeout(10_000)
+        self._connection.pragma("query_only", value=True)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def rows(self) -> Rows:
+        """Read everything in one snapshot.
+
+        Returns:
+            All rows of the datasets, by dataset and row number.
+
+        Raises:
+            Wrong: A file is missing or changed, or a row is there twice.
+        """
+        self._connection.execute("BEGIN")
+        try:
+            manifest: list[tuple[Any, ...]] = self._connection.execute(_MANIFEST).fetchall()
+            if not self._one_snapshot:
+                self._connection.execute("ROLLBACK; BEGIN")
+            time.sleep(self._pause_s)
+            found: Rows = {dataset.name: {} for dataset in DATASETS}
+            for dataset in DATASETS:
+                for entry in manifest:
+                    if entry[0] == dataset.name:
+                        _add(found[dataset.name], self._archived(dataset, entry[1:]), str(entry[1]))
+                _add(found[dataset.name], self._hot(dataset), "the hot store")
+        finally:
+            self._connection.execute("ROLLBACK")
+        return found
+
+    def integrity(self) -> str:
+        """Return "ok", or what SQLite's integrity check found."""
+        return "; ".join(str(row[0]) for row in self._connection.execute("PRAGMA integrity_check"))
+
+    def unreferenced(self) -> list[str]:
+        """Return the files below archives/ that no manifest row names, relative to the root, sorted."""
+        named = {row[0] for row in self._connection.execute("SELECT path FROM archive_files")}
+        archives = self._root / "archives"
+        files = {path.relative_to(self._root).as_posix() for path in archives.rglob("*") if path.is_file()}
+        return sorted(files - named)
+
+    def hot_ids(self, dataset: Dataset) -> set[int]:
+        """Return the row numbers of a dataset that are in the hot store."""
+        return {int(row[0]) for row in self._connection.execute(f"SELECT id FROM {dataset.name}")}
+
+    def _archived(self, dataset: Dataset, entry: tuple[Any, ...]) -> dict[int, Row]:
+        path, visible_through, row_count, size_bytes, sha256, id_min, id_max = entry
+        try:
+            content = (self._root / path).read_bytes()
+        except FileNotFoundError:
+            raise Wrong(f"the manifest names {path}, which does not exist") from None
+        if len(content) != size_bytes or hashlib.sha256(content).hexdigest() != sha256:
+            raise Wrong(f"{path} is not the file that was published: {len(content)} bytes, not {size_bytes}")
+        rows = self._decoded.get(sha256)
+        if rows is None:
+            rows = self._decoded[sha256] = _decode(dataset, content)
+        if (len(rows), min(rows), max(rows)) != (row_count, id_min, id_max):
+            raise Wrong(f"{path} holds {len(rows)} rows {min(rows)}..{max(rows)}, the manifest says {entry}")
+        if visible_through is None:
+            return rows
+        return {number: row for number, row in rows.items() if number <= visible_through}
+
+    def _hot(self, dataset: Dataset) -> dict[int, Row]:
+        columns = ", ".join(("id", *dataset.column_names))
+        kinds = [column.type for column in dataset.columns]
+        stored: list[tuple[Any, ...]] = self._connection.execute(
+            f"SELECT {columns} FROM {dataset.name}"
+        ).fetchall()
+        return {row[0]: tuple(map(_from_sqlite, kinds, row[1:])) for row in stored}
+
+
+def _add(found: dict[int, Row], rows: dict[int, Row], place: str) -> None:
+    before = len(found)
+    found.update(rows)
+    if len(found) != before + len(rows):
+        raise Wrong(f"{before + len(rows) - len(found)} rows of {place} are in this snapshot twice")
+
+
+def _from_sqlite(kind: LogicalType, value: str | float | None) -> object:
+    if value is None:
+        return None
+    if kind is LogicalType.MONEY:
+        return Decimal(str(value))
+    if kind is LogicalType.TICK:
+        return Decimal(value).scaleb(-8)
+    return value
+
+
+def _decode(dataset: Dataset, content: bytes) -> dict[int, Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(io.BytesIO(content)).read()
+    columns: list[list[Any]] = []
+    for column in dataset.columns:
+        values = table.column(column.name)
+        if column.type is LogicalType.TIMESTAMP:
+            values = values.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+        columns.append(values.to_pylist())
+    numbers: list[Any] = table.column("id").to_pylist()
+    rows: dict[int, Row] = dict(zip(numbers, zip(*columns, strict=True), strict=True))
+    if len(rows) != len(numbers):
+        raise Wrong(f"a file of {dataset.name} holds {len(numbers) - len(rows)} row numbers twice")
+    return rows
+
+
+def difference(expected: Rows, found: Rows) -> str | None:
+    """Say how a snapshot differs from the truth.
+
+    Args:
+        expected: What was recorded.
+        found: What was read.
+
+    Returns:
+        None where every row is there once with its content, else a sentence.
+    """
+    for name, rows in expected.items():
+        if rows == found[name]:
+            continue
+        lost = sorted(rows.keys() - found[name].keys())
+        strange = sorted(found[name].keys() - rows.keys())
+        changed = sorted(
+            number for number in rows.keys() & found[name].keys() if rows[number] != found[name][number]
+        )
+        return (
+            f"{name}: {len(lost)} rows lost {lost[:5]}, {len(strange)} invented {strange[:5]},"
+            f" {len(changed)} changed {changed[:5]}"
+        )
+    return None
