@@ -222,17 +222,18 @@ class Desk:
         """
         return self.positions.open(account)
 
-    def record_mark(self, symbol: str, **prices: Any) -> int:
+    def record_mark(self, symbol: str, *, durability: Durability | None = None, **prices: Any) -> int:
         """Make prices the latest of their market and mark its open positions.
 
         Args:
             symbol: The market.
+            durability: "full", "normal", or None for the store's own.
             **prices: bid, ask, last, mark, marked_at; see :func:`hybridstore.hot.market.prepare_mark`.
 
         Returns:
             How many positions were marked.
         """
-        return self._database.writer.call(write_mark, prepare_mark(symbol, **prices))
+        return self._database.writer.call(write_mark, prepare_mark(symbol, **prices), durability=durability)
 
     def record_marks(
         self, marks: Iterable[Mapping[str, Any]], *, durability: Durability | None = None
