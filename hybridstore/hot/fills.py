@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
 from hybridstore.errors import InvalidValue
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.portfolio.fill import FeeTotals, fee_totals
 from hybridstore.portfolio.symbols import Market, parse_symbol
 from hybridstore.schema.books import TRADES
-from hybridstore.schema.types import EXACT, MONEY_PLACES, check_name, check_timestamp, money_text, to_decimal
+from hybridstore.schema.types import EXACT, check_name, check_timestamp, money_text, to_decimal
 
 NO_ORDER = "-"
 """Stands for the order id where the exchange named none: part of a key cannot be absent."""
-_ROUNDING = Context(prec=120)
-_PLACE = Decimal(1).scaleb(-MONEY_PLACES)
 _ONE = Decimal(1)
 
 
@@ -47,7 +46,7 @@ class FillOrder(NamedTuple):
         inverse: Whether profit is in the base asset.
         quote_amount: Exact notional in quote.
         fees: Every fee.
-        fee_in_quote: All fees in quote, or None where one is in a third asset.
+        totals: What the fees come to.
         position_id: The position it is for; None finds the open one.
         executed_us: When, us UTC; None means the commit's time.
         trade_id: The exchange's id, or a generated one.
@@ -63,7 +62,7 @@ class FillOrder(NamedTuple):
     inverse: bool
     quote_amount: Decimal
     fees: tuple[Fee, ...]
-    fee_in_quote: Decimal | None
+    totals: FeeTotals
     position_id: str | None
     executed_us: int | None
     trade_id: str
@@ -149,11 +148,11 @@ def prepare_fill(
         "bot": bot,
         "info": info,
     }
-    in_quote = _fee_in_quote(market, exact_price, all_fees)
+    totals = fee_totals(market, exact_price, all_fees)
     stored = {name: TRADES.column(name).check(value) for name, value in columns.items()}
-    stored["fee_in_quote"] = None if in_quote is None else money_text(in_quote, "fee_in_quote")
+    stored["fee_in_quote"] = None if totals.in_quote is None else money_text(totals.in_quote, "fee_in_quote")
     return FillOrder(
-        account, market, side, exact_price, exact_amount, size, inverse, notional, all_fees, in_quote,
+        account, market, side, exact_price, exact_amount, size, inverse, notional, all_fees, totals,
         None if position_id is None else check_name(position_id, "position_id"),
         None if executed_at is None else check_timestamp(executed_at, "executed_at"),
         stored["trade_id"], stored,
@@ -202,17 +201,3 @@ def _fees_json(fees: tuple[Fee, ...]) -> str:
     return msgspec.json.encode(
         [{"currency": fee.currency, "cost": money_text(fee.cost, "fee")} for fee in fees]
     ).decode()
-
-
-def _fee_in_quote(market: Market, price: Decimal, fees: tuple[Fee, ...]) -> Decimal | None:
-    total = Decimal(0)
-    for fee in fees:
-        if fee.currency == market.quote:
-            cost = fee.cost
-        elif fee.currency == market.base:
-            # The only product that may need rounding: 18 places, half even.
-            cost = _ROUNDING.quantize(EXACT.multiply(fee.cost, price), _PLACE)
-        else:
-            return None
-        total = EXACT.add(total, cost)
-    return total

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from hybridstore.errors import InvalidValue
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.portfolio.position import FillInput, PositionState, unrealized_pnl
+from hybridstore.portfolio.fill import FillInput
+from hybridstore.portfolio.position import PositionState, unrealized_pnl
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.records import Record
 from hybridstore.schema.books import POSITIONS

@@ -10,10 +10,11 @@ from hybridstore.errors import Conflict, InvalidValue, NotFound
 from hybridstore.hot.market import MarkUpdate, store_mark
 from hybridstore.hot.position_rows import Held, Position, PositionOrder, decode, encode, present
 from hybridstore.hot.session import WriteSession
+from hybridstore.portfolio.fill import FillInput, split_fill
 from hybridstore.portfolio.position import (
     CLOSED,
+    LONG,
     OPEN,
-    FillInput,
     PositionEvent,
     apply_fill,
     apply_mark,
@@ -102,8 +103,8 @@ def fill_position(
     if parse_symbol(symbol).is_spot and fill.side == "sell":
         if held is None:
             return FillEffect(None, None, Decimal(0))
-        if fill.amount > held.state.amount:
-            fill = fill._replace(amount=held.state.amount)
+        if held.state.side == LONG and fill.amount > held.state.amount:
+            fill, _ = split_fill(fill, held.state.amount)
     change = apply_fill(held.state if held else None, fill)
     result = held
     if held and change.before and change.before_event:
@@ -122,6 +123,8 @@ def fill_position(
         opened = Held(
             new_id, account, symbol, change.opened, 1, occurred_us, occurred_us, strategy=strategy, bot=bot
         )
+        if change.opened.status == CLOSED:  # its own fee took all of it
+            opened = opened._replace(closed_us=occurred_us, close_reason="fill")
         _keep(session, opened)
         _note(session, opened, change.opened_event, occurred_us, trade_id)
         result = opened

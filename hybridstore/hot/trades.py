@@ -11,14 +11,13 @@ from hybridstore.hot.position_rows import Position
 from hybridstore.hot.positions import FillEffect, fill_position
 from hybridstore.hot.rows import correct_row
 from hybridstore.hot.session import WriteSession
+from hybridstore.portfolio.fill import FillInput
 from hybridstore.portfolio.ledger import fill_entries
-from hybridstore.portfolio.position import FillInput
 from hybridstore.records import Record
 from hybridstore.schema.books import TRADES
 from hybridstore.schema.types import moment, money_text
 
 _PLACE = {name: place for place, name in enumerate(TRADES.stored_names)}
-_ZERO = Decimal(0)
 
 
 class Trade(Record, frozen=True, gc=False):
@@ -111,7 +110,9 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
             order.amount,
             order.contract_size,
             order.inverse,
-            order.fee_in_quote or _ZERO,
+            order.totals.known_in_quote,
+            order.totals.in_base,
+            None if order.inverse else order.quote_amount,
         ),
         position_id=order.position_id,
         trade_id=order.trade_id,

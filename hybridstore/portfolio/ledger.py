@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from hybridstore.portfolio.money import ZERO, add, subtract
 from hybridstore.portfolio.symbols import Market
 
 
@@ -24,22 +23,6 @@ class Entry(NamedTuple):
     type: str
     asset: str
     amount: Decimal
-
-
-class Difference(NamedTuple):
-    """Where books and reported balances part.
-
-    Attributes:
-        asset: The asset.
-        booked: Opening balance plus entries.
-        reported: What the exchange says.
-        difference: reported - booked.
-    """
-
-    asset: str
-    booked: Decimal
-    reported: Decimal
-    difference: Decimal
 
 
 def fill_entries(
@@ -64,40 +47,13 @@ def fill_entries(
         Entries that are not zero: two legs (spot) or the realised profit (contracts), and the fees.
     """
     if market.is_spot:
-        sign = 1 if side == "buy" else -1
-        entries = [
-            Entry("base", "trade", market.base, amount.copy_sign(Decimal(sign))),
-            Entry("quote", "trade", market.quote, quote_amount.copy_sign(Decimal(-sign))),
-        ]
+        base, quote = (
+            (amount, quote_amount.copy_negate()) if side == "buy" else (amount.copy_negate(), quote_amount)
+        )
+        entries = [Entry("base", "trade", market.base, base), Entry("quote", "trade", market.quote, quote)]
     else:
         entries = [Entry("pnl", "trade", market.profit_asset, realized)] if realized else []
     for number, (asset, cost) in enumerate(fees):
         if cost:
             entries.append(Entry(f"fee{number}", "fee" if cost > 0 else "rebate", asset, cost.copy_negate()))
     return tuple(entries)
-
-
-def reconcile(
-    opening: Mapping[str, Decimal], entries: Iterable[tuple[str, Decimal]], reported: Mapping[str, Decimal]
-) -> tuple[Difference, ...]:
-    """Compare books with reported balances.
-
-    Args:
-        opening: Balance of each asset before the first entry.
-        entries: (asset, signed amount) of every entry since.
-        reported: What the exchange says each asset's balance is.
-
-    Returns:
-        The assets on which they differ, by name; empty when the books prove themselves.
-    """
-    booked = dict(opening)
-    for asset, amount in entries:
-        booked[asset] = add(booked.get(asset, ZERO), amount)
-    differences = []
-    for asset in sorted({*booked, *reported}):
-        difference = subtract(reported.get(asset, ZERO), booked.get(asset, ZERO))
-        if difference:
-            differences.append(
-                Difference(asset, booked.get(asset, ZERO), reported.get(asset, ZERO), difference)
-            )
-    return tuple(differences)

@@ -1,16 +1,42 @@
-"""Exact arithmetic of money, in contexts of its own: the caller's decimal context never touches it."""
+"""Exact arithmetic of money, in contexts of its own: the caller's decimal context never touches it.
+
+The contexts are shared by all threads: they are only ever used through their methods, which leave nothing behind but
+status flags that nobody reads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
 
 from hybridstore.schema.types import EXACT, MONEY_PLACES
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
-_PLACE = ONE.scaleb(-MONEY_PLACES)
-_ROUNDING = Context(prec=120, rounding=ROUND_HALF_EVEN)
+_PLACE = ONE.scaleb(-MONEY_PLACES, EXACT)
+_ROUNDING = Context(
+    prec=120,
+    rounding=ROUND_HALF_EVEN,
+    Emin=MIN_EMIN,
+    Emax=MAX_EMAX,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
+"""Every setting is given: one left out would come from ``decimal.DefaultContext``, which a program may have changed.
+
+120 digits hold a product of three amounts of money, and a quotient of two far enough that rounding it to 18 places
+afterwards is the same as rounding it once.
+"""
 
 add = EXACT.add
 """Exact sum of two Decimals."""
@@ -57,6 +83,23 @@ def divide(dividend: Decimal, divisor: Decimal) -> Decimal:
 
     Returns:
         The quotient at 18 places, half even, without trailing zeros.
+
+    Raises:
+        decimal.DivisionByZero: The divisor is zero.
     """
     quotient = _ROUNDING.quantize(_ROUNDING.divide(dividend, divisor), _PLACE)
     return _ROUNDING.normalize(quotient) if quotient else ZERO
+
+
+def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
+    """Take a proportional share; what is left is ``subtract(whole, share)``, so nothing is lost to rounding.
+
+    Args:
+        whole: What is shared.
+        part: How much of ``of`` the share is for.
+        of: The quantity the whole belongs to; not zero.
+
+    Returns:
+        whole * part / of at 18 places, half even.
+    """
+    return divide(multiply(whole, part), of)

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from hybridstore.errors import InvalidValue
-from hybridstore.portfolio.money import ONE, ZERO, add, divide, multiply, round_money, subtract
+from hybridstore.portfolio.fill import FillInput, cost_of, fill_cost, split_fill
+from hybridstore.portfolio.money import ONE, ZERO, add, divide, multiply, share, subtract
 
 LONG, SHORT = "LONG", "SHORT"
 OPEN, CLOSED = "OPEN", "CLOSED"
@@ -26,17 +27,17 @@ class PositionState(msgspec.Struct, frozen=True, gc=False):
         side: LONG or SHORT.
         status: OPEN or CLOSED.
         amount: Units of base, or contracts; zero when closed.
-        entry_price: Average entry at 18 places (harmonic for inverse contracts).
+        entry_price: Average entry at 18 places (harmonic for inverse contracts); the last one when closed.
         entry_cost: Exact cost of what is open: in quote (linear) or base (inverse).
         contract_size: Units of base (linear) or quote (inverse) a contract.
         inverse: Whether profit is in the base asset.
         mark_price: Last mark, in quote.
         realized_pnl: Realised, gross of fees and funding, in the settle asset.
         fees: Fees paid, in quote; rebates are negative.
-        funding: Funding received (+) or paid (-).
+        funding: Funding received (+) or paid (-), in the settle asset.
         peak_amount: Largest amount it ever had.
-        max_favourable: Largest unrealised profit seen.
-        max_adverse: Largest unrealised loss seen, not positive.
+        max_favourable: Largest unrealised profit seen at a mark.
+        max_adverse: Largest unrealised loss seen at a mark, not positive.
     """
 
     side: str
@@ -55,31 +56,11 @@ class PositionState(msgspec.Struct, frozen=True, gc=False):
     max_adverse: Decimal = ZERO
 
 
-class FillInput(NamedTuple):
-    """What arithmetic needs to know of a fill.
-
-    Attributes:
-        side: buy or sell.
-        price: In quote.
-        amount: Units of base, or contracts.
-        contract_size: Units a contract.
-        inverse: Whether profit is in the base asset.
-        fee_in_quote: Fees in quote, zero where unknown.
-    """
-
-    side: str
-    price: Decimal
-    amount: Decimal
-    contract_size: Decimal = ONE
-    inverse: bool = False
-    fee_in_quote: Decimal = ZERO
-
-
 class PositionEvent(NamedTuple):
     """One change of a position.
 
     Attributes:
-        kind: open, increase, reduce, close, flip.
+        kind: open, increase, reduce, close, flip, liquidate.
         amount_delta: Change of the amount.
         price: At which price.
         amount_after: Amount afterwards.
@@ -103,7 +84,7 @@ class PositionChange(NamedTuple):
         before_event: What happened to it.
         opened: A position the fill opened: the first, or the other side of a flip; it needs an id of its own.
         opened_event: What happened to that one.
-        realized_delta: Realised by the fill, gross.
+        realized_delta: Realised by the fill, gross; the sum of its events'.
     """
 
     before: PositionState | None
@@ -111,22 +92,6 @@ class PositionChange(NamedTuple):
     opened: PositionState | None
     opened_event: PositionEvent | None
     realized_delta: Decimal
-
-
-def cost_of(price: Decimal, amount: Decimal, contract_size: Decimal, *, inverse: bool) -> Decimal:
-    """Return what an amount costs at a price.
-
-    Args:
-        price: In quote.
-        amount: Units of base, or contracts.
-        contract_size: Units a contract.
-        inverse: Whether the cost is in base.
-
-    Returns:
-        Quote (linear; exact) or base (inverse; 18 places, half even).
-    """
-    units = multiply(amount, contract_size)
-    return divide(units, price) if inverse else round_money(multiply(price, units))
 
 
 def open_position(side: str, fill: FillInput) -> PositionState:
@@ -142,14 +107,14 @@ def open_position(side: str, fill: FillInput) -> PositionState:
     Raises:
         InvalidValue: The side is neither LONG nor SHORT.
     """
-    if side not in (LONG, SHORT):
+    if side not in {LONG, SHORT}:
         raise InvalidValue(f"side={side!r}: a position is LONG or SHORT")
     return PositionState(
         side=side,
         status=OPEN,
         amount=fill.amount,
         entry_price=fill.price,
-        entry_cost=cost_of(fill.price, fill.amount, fill.contract_size, inverse=fill.inverse),
+        entry_cost=fill_cost(fill),
         contract_size=fill.contract_size,
         inverse=fill.inverse,
         fees=fill.fee_in_quote,
@@ -160,20 +125,39 @@ def open_position(side: str, fill: FillInput) -> PositionState:
 def apply_fill(position: PositionState | None, fill: FillInput) -> PositionChange:
     """Apply a fill: open, increase, reduce, close or flip.
 
+    A flip closes the position and opens another with what is left; cost and fees are shared by amount. A fee in base
+    is a sale of that much base at the fill's price (a rebate a purchase), in the same event; what it has beyond the
+    position concerns holdings outside of it and changes nothing here.
+
     Args:
         position: The open position of the market, or None.
         fill: The fill.
 
     Returns:
-        What it did. A flip charges the whole fee to the position that is closed.
+        What it did. A position that went to its own fee in base is opened and CLOSED at once.
 
     Raises:
-        InvalidValue: The fill's contract is not the position's.
+        InvalidValue: The position is closed, the fill's contract is not the position's, or the fill has no side,
+            no amount or no price.
     """
+    change = _apply_gross(position, fill)
+    return _pay_in_base(position, change, fill) if fill.fee_in_base else change
+
+
+def _apply_gross(position: PositionState | None, fill: FillInput) -> PositionChange:
     side = LONG if fill.side == "buy" else SHORT
+    if (side == SHORT and fill.side != "sell") or not fill.amount > ZERO or not fill.price > ZERO:
+        raise InvalidValue(
+            f"side={fill.side!r} amount={fill.amount} price={fill.price}: not a fill",
+            hint="side is buy or sell, amount and price are more than zero",
+        )
     if position is None:
         opened = open_position(side, fill)
         return PositionChange(None, None, opened, _event("open", fill.amount, fill, opened, ZERO), ZERO)
+    if position.status != OPEN:
+        raise InvalidValue(
+            f"status={position.status!r}: a closed position takes no fill", hint="open another"
+        )
     if position.contract_size != fill.contract_size or position.inverse != fill.inverse:
         raise InvalidValue(
             f"contract_size={fill.contract_size} inverse={fill.inverse}: the open position has "
@@ -184,36 +168,46 @@ def apply_fill(position: PositionState | None, fill: FillInput) -> PositionChang
         return PositionChange(
             increased, _event("increase", fill.amount, fill, increased, ZERO), None, None, ZERO
         )
-    return _reduce(position, fill, side)
+    if fill.amount <= position.amount:
+        reduced, realized = _reduce(position, fill)
+        kind = "reduce" if reduced.amount else "close"
+        event = _event(kind, fill.amount.copy_negate(), fill, reduced, realized)
+        return PositionChange(reduced, event, None, None, realized)
+    closing, rest = split_fill(fill, position.amount)
+    closed, realized = _reduce(position, closing)
+    opened = open_position(side, rest)
+    return PositionChange(
+        closed,
+        _event("flip", position.amount.copy_negate(), fill, closed, realized),
+        opened,
+        _event("open", rest.amount, rest, opened, ZERO),
+        realized,
+    )
 
 
 def _increase(position: PositionState, fill: FillInput) -> PositionState:
     amount = add(position.amount, fill.amount)
-    cost = add(
-        position.entry_cost, cost_of(fill.price, fill.amount, fill.contract_size, inverse=fill.inverse)
-    )
+    cost = add(position.entry_cost, fill_cost(fill))
+    units = multiply(amount, position.contract_size)
     return msgspec.structs.replace(
         position,
         amount=amount,
         entry_cost=cost,
-        entry_price=_average(amount, cost, position.contract_size, inverse=position.inverse),
+        entry_price=divide(units, cost) if position.inverse else divide(cost, units),
         fees=add(position.fees, fill.fee_in_quote),
         peak_amount=max(position.peak_amount, amount),
     )
 
 
-def _reduce(position: PositionState, fill: FillInput, side: str) -> PositionChange:
-    closing = min(fill.amount, position.amount)
-    rest = subtract(position.amount, closing)
-    taken = (
-        position.entry_cost if not rest else divide(multiply(position.entry_cost, closing), position.amount)
-    )
-    got = cost_of(fill.price, closing, position.contract_size, inverse=position.inverse)
+def _reduce(position: PositionState, fill: FillInput) -> tuple[PositionState, Decimal]:
+    rest = subtract(position.amount, fill.amount)
+    taken = share(position.entry_cost, fill.amount, position.amount) if rest else position.entry_cost
+    got = fill_cost(fill)
     # A linear long earns what it got above its cost; an inverse long earns base when it gives fewer coins back.
     realized = (
         subtract(got, taken) if (position.side == LONG) is not position.inverse else subtract(taken, got)
     )
-    before = msgspec.structs.replace(
+    reduced = msgspec.structs.replace(
         position,
         status=OPEN if rest else CLOSED,
         amount=rest,
@@ -221,30 +215,48 @@ def _reduce(position: PositionState, fill: FillInput, side: str) -> PositionChan
         realized_pnl=add(position.realized_pnl, realized),
         fees=add(position.fees, fill.fee_in_quote),
     )
-    left = subtract(fill.amount, closing)
-    if not left:
-        kind = "reduce" if rest else "close"
-        return PositionChange(
-            before, _event(kind, closing.copy_negate(), fill, before, realized), None, None, realized
-        )
-    opened = open_position(side, fill._replace(amount=left, fee_in_quote=ZERO))
-    return PositionChange(
-        before,
-        _event("flip", closing.copy_negate(), fill, before, realized),
-        opened,
-        _event("open", left, fill, opened, ZERO),
-        realized,
+    return reduced, realized
+
+
+def _pay_in_base(position: PositionState | None, change: PositionChange, fill: FillInput) -> PositionChange:
+    """Sell what the fee took (buy what a rebate gave) out of the position the fill left open."""
+    if fill.inverse or fill.contract_size != ONE:
+        raise InvalidValue(f"fee_in_base={fill.fee_in_base}: a contract holds no base that could pay it")
+    target, event = (change.opened or change.before), (change.opened_event or change.before_event)
+    if target is None or event is None or target.status != OPEN:
+        return change
+    side, amount, realized = "sell", fill.fee_in_base, ZERO
+    if amount < ZERO:
+        side, amount = "buy", amount.copy_negate()
+    if (side == "sell") is (target.side == LONG):
+        amount = min(amount, target.amount)
+        paid, realized = _reduce(target, FillInput(side, fill.price, amount))
+        delta = amount.copy_negate()
+    else:
+        paid = _increase(target, FillInput(side, fill.price, amount))
+        delta = amount
+    before = position if change.opened is None else None
+    # The amount before the fee was paid was never held.
+    peak = max(before.peak_amount if before else ZERO, paid.amount)
+    paid = msgspec.structs.replace(paid, peak_amount=peak)
+    event = event._replace(
+        kind="close" if before and paid.status != OPEN else event.kind,
+        amount_delta=add(event.amount_delta, delta),
+        amount_after=paid.amount,
+        entry_after=paid.entry_price,
+        realized_delta=add(event.realized_delta, realized),
     )
-
-
-def _average(amount: Decimal, cost: Decimal, contract_size: Decimal, *, inverse: bool) -> Decimal:
-    units = multiply(amount, contract_size)
-    return divide(units, cost) if inverse else divide(cost, units)
+    realized = add(change.realized_delta, realized)
+    if before is None:
+        return change._replace(opened=paid, opened_event=event, realized_delta=realized)
+    return change._replace(before=paid, before_event=event, realized_delta=realized)
 
 
 def _event(
     kind: str, delta: Decimal, fill: FillInput, after: PositionState, realized: Decimal
 ) -> PositionEvent:
+    if fill.is_liquidation and delta < ZERO:
+        kind = "liquidate"
     return PositionEvent(kind, delta, fill.price, after.amount, after.entry_price, realized)
 
 

@@ -1,8 +1,15 @@
 """What an account is worth: balances and contract positions, priced through marks in one base currency.
 
-Equity is what could be had now: every balance at its price, plus the unrealised profit of open contracts. A spot
-position is a view of a balance that is counted already, so its profit is told but not added, unless the account holds
-no balance of its base asset at all (a bot that records positions only); then the position stands for the holding.
+Equity is what could be had now, counted once:
+
+- every balance at its price (``cash``);
+- plus the unrealised profit of contracts (symbols with a settle asset), converted from the settle asset;
+- a spot position is a view of a balance that is counted already: its profit is told but not added. Only where the
+  account has no balance of its base asset on record, not even zero (a bot that records positions only), the position
+  stands for the holding: its amount at the mark is added, for a SHORT as a debt.
+
+Prices come from marks; a position's own mark serves where its market has none. What cannot be priced is named in
+``unpriced`` and is in no sum; it never counts as zero in silence.
 """
 
 from __future__ import annotations
@@ -10,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from hybridstore.portfolio.fill import cost_of
 from hybridstore.portfolio.money import ONE, ZERO, add, divide, multiply, round_money
-from hybridstore.portfolio.position import PositionState, unrealized_pnl
+from hybridstore.portfolio.position import LONG, PositionState, unrealized_pnl
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.records import Record
 
@@ -42,7 +50,7 @@ class OpenPosition(Record, frozen=True, gc=False):
         amount: Units of base, or contracts.
         entry_price: Average entry, in quote.
         mark_price: Last mark, in quote; None where none is known.
-        unrealized_pnl: In the settle asset.
+        unrealized_pnl: In the settle asset; None where no mark is known.
         value: unrealized_pnl in the base currency; None where it cannot be priced.
     """
 
@@ -52,7 +60,7 @@ class OpenPosition(Record, frozen=True, gc=False):
     amount: Decimal
     entry_price: Decimal
     mark_price: Decimal | None
-    unrealized_pnl: Decimal
+    unrealized_pnl: Decimal | None
     value: Decimal | None
 
 
@@ -68,9 +76,10 @@ class PortfolioSummary(Record, frozen=True, gc=False):
         unrealized_pnl: Unrealised profit of every open position, spot included.
         realized_pnl: Realised by open positions so far, gross of fees.
         fees: Fees of open positions so far.
+        funding: Funding of open positions so far, received (+) or paid (-).
         assets: Every balance that is not zero.
         positions: Every open position.
-        unpriced: Assets and symbols without a price; they are in none of the sums.
+        unpriced: Assets without a price and symbols without a mark; what depends on them is in none of the sums.
     """
 
     account: str
@@ -81,6 +90,7 @@ class PortfolioSummary(Record, frozen=True, gc=False):
     unrealized_pnl: Decimal
     realized_pnl: Decimal
     fees: Decimal
+    funding: Decimal
     assets: tuple[Holding, ...]
     positions: tuple[OpenPosition, ...]
     unpriced: tuple[str, ...]
@@ -95,29 +105,33 @@ def price_of(asset: str, base_currency: str, marks: Mapping[str, Decimal]) -> De
         marks: Price of each market, by symbol.
 
     Returns:
-        1 for the base currency itself, the mark of ASSET/BASE (else of the contract settled in base), or one over the
-        mark of BASE/ASSET; None where there is none.
+        1 for the base currency itself; else the first mark there is of :func:`price_symbols`, that of BASE/ASSET
+        divided into 1 (18 places, half even); None where there is none.
     """
     if asset == base_currency:
         return ONE
-    spot, contract, inverted = price_symbols(asset, base_currency)
-    if spot in marks or contract in marks:
-        return marks.get(spot, marks.get(contract))
-    other = marks.get(inverted)
+    symbols = price_symbols(asset, base_currency)
+    for symbol in symbols[:-1]:
+        mark = marks.get(symbol)
+        if mark is not None:
+            return mark
+    other = marks.get(symbols[-1])
     return divide(ONE, other) if other else None
 
 
-def price_symbols(asset: str, base_currency: str) -> tuple[str, str, str]:
-    """Return the markets that can price an asset.
+def price_symbols(asset: str, base_currency: str) -> tuple[str, str, str, str]:
+    """Return the markets that can price an asset, the best first.
 
     Args:
         asset: What to price.
         base_currency: In what.
 
     Returns:
-        The spot market, the contract settled in the base currency, and the spot market the other way round.
+        The spot market, the contracts settled in the base currency and in the asset, and the spot market the other
+        way round.
     """
-    return f"{asset}/{base_currency}", f"{asset}/{base_currency}:{base_currency}", f"{base_currency}/{asset}"
+    direct = f"{asset}/{base_currency}"
+    return direct, f"{direct}:{base_currency}", f"{direct}:{asset}", f"{base_currency}/{asset}"
 
 
 def summarize(
@@ -127,63 +141,90 @@ def summarize(
     marks: Mapping[str, Decimal],
     base_currency: str,
 ) -> PortfolioSummary:
-    """Value an account.
+    """Value an account; the head of this module says what counts.
 
     Args:
         account: Whose.
         balances: Total of each asset.
         positions: (position_id, symbol, state) of each open position.
-        marks: Price of each market, by symbol; a position's own mark serves where the market has none.
+        marks: Price of each market, by symbol.
         base_currency: What to price everything in.
 
     Returns:
         The summary. What has no price is named in ``unpriced`` and left out of the sums.
     """
     valued = list(positions)
-    prices = {symbol: state.mark_price for _, symbol, state in valued if state.mark_price is not None}
-    prices |= marks
-    unpriced: list[str] = []
-    assets = tuple(
-        _hold(asset, amount, base_currency, prices, unpriced) for asset, amount in balances.items() if amount
-    )
-    cash = positions_value = unrealized = realized = fees = ZERO
-    for holding in assets:
-        cash = add(cash, holding.value or ZERO)
+    known = {symbol: state.mark_price for _, symbol, state in valued if state.mark_price is not None}
+    known |= marks
+    prices = _Prices(base_currency, known)
+    assets = []
+    cash = positions_value = unrealized = realized = fees = funding = ZERO
+    for asset, amount in balances.items():
+        if amount:
+            value = prices.convert(amount, asset)
+            assets.append(Holding(asset, amount, prices.of(asset), value))
+            cash = add(cash, value or ZERO)
     opened = []
     for position_id, symbol, state in valued:
         market = parse_symbol(symbol)
-        mark = prices.get(symbol)
-        profit = unrealized_pnl(state, mark)
-        rate = price_of(market.profit_asset, base_currency, prices)
-        value = None if rate is None or mark is None else round_money(multiply(profit, rate))
+        mark = known.get(symbol)
+        profit = value = None
+        if mark is None:
+            prices.missing[symbol] = None
+        else:
+            profit = unrealized_pnl(state, mark)
+            value = prices.convert(profit, market.profit_asset)
+            unrealized = add(unrealized, value or ZERO)
+            if not market.is_spot:
+                positions_value = add(positions_value, value or ZERO)
+            elif market.base not in balances:
+                worth = prices.convert(_holding_worth(state, mark), market.quote)
+                positions_value = add(positions_value, worth or ZERO)
         opened.append(
             OpenPosition(
                 position_id, symbol, state.side, state.amount, state.entry_price, mark, profit, value
             )
         )
-        if value is None or rate is None or mark is None:
-            unpriced.append(symbol)
-            continue
-        unrealized = add(unrealized, value)
-        realized = add(realized, round_money(multiply(state.realized_pnl, rate)))
-        quote_rate = price_of(market.quote, base_currency, prices) or ZERO
-        fees = add(fees, round_money(multiply(state.fees, quote_rate)))
-        if not market.is_spot:
-            positions_value = add(positions_value, value)
-        elif market.base not in balances:
-            worth = round_money(multiply(multiply(state.amount, mark), rate))
-            positions_value = add(positions_value, worth)
+        realized = add(realized, prices.convert(state.realized_pnl, market.profit_asset) or ZERO)
+        funding = add(funding, prices.convert(state.funding, market.profit_asset) or ZERO)
+        fees = add(fees, prices.convert(state.fees, market.quote) or ZERO)
     return PortfolioSummary(
         account, base_currency, add(cash, positions_value), cash, positions_value, unrealized, realized, fees,
-        assets, tuple(opened), tuple(dict.fromkeys(unpriced)),
+        funding, tuple(assets), tuple(opened), tuple(prices.missing),
     )  # fmt: skip
 
 
-def _hold(
-    asset: str, amount: Decimal, base_currency: str, prices: Mapping[str, Decimal], unpriced: list[str]
-) -> Holding:
-    price = price_of(asset, base_currency, prices)
-    if price is None:
-        unpriced.append(asset)
-        return Holding(asset, amount, None, None)
-    return Holding(asset, amount, price, round_money(multiply(amount, price)))
+class _Prices:
+    """Prices in one base currency, each looked up once, and a list of those there were not.
+
+    Args:
+        base_currency: What to price in.
+        marks: Price of each market, by symbol.
+    """
+
+    def __init__(self, base_currency: str, marks: Mapping[str, Decimal]) -> None:
+        self.missing: dict[str, None] = {}
+        self._base_currency = base_currency
+        self._marks = marks
+        self._found: dict[str, Decimal | None] = {base_currency: ONE}
+
+    def of(self, asset: str) -> Decimal | None:
+        """Return an asset's price, or None."""
+        if asset not in self._found:
+            self._found[asset] = price_of(asset, self._base_currency, self._marks)
+        return self._found[asset]
+
+    def convert(self, amount: Decimal, asset: str) -> Decimal | None:
+        """Return what an amount is worth, or None and note the asset as missing."""
+        if not amount:
+            return ZERO
+        price = self.of(asset)
+        if price is None:
+            self.missing[asset] = None
+            return None
+        return round_money(multiply(amount, price))
+
+
+def _holding_worth(state: PositionState, mark: Decimal) -> Decimal:
+    worth = cost_of(mark, state.amount, state.contract_size, inverse=False)
+    return worth if state.side == LONG else worth.copy_negate()

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hybridstore.demo.market import Quote
 from hybridstore.demo.paper import CASH, INSTRUMENTS, PaperExchange, PaperFill
 from hybridstore.errors import InvalidValue
-from hybridstore.portfolio.ledger import fill_entries, reconcile
-from hybridstore.portfolio.position import FillInput, PositionState, apply_fill
+from hybridstore.portfolio.fill import FillInput
+from hybridstore.portfolio.ledger import fill_entries
+from hybridstore.portfolio.position import PositionState, apply_fill
+from hybridstore.portfolio.reconcile import reconcile
 from hybridstore.portfolio.symbols import parse_symbol
 
 SPOT, PERPETUAL = "BTC/USDT", "BTC/USDT:USDT"
