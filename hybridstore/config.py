@@ -213,7 +213,7 @@ def load_settings(root: Path | None = None, environment: Mapping[str, str] | Non
         return msgspec.convert({**content, "database": database}, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            str(error), path=str(path), hint="see docs/configuration.md for every setting"
+            str(error), path=str(path), hint="see docs/operating.md for every setting"
         ) from error
 
 
