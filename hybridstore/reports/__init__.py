@@ -1,0 +1,1 @@
+"""TELLING: what the store knows, as one self-contained HTML page."""
