@@ -27,8 +27,8 @@ _BUSY_POLL_S = 0.0002
 """SQLite's own back-off grows to 100 ms; a bot behind a 3 ms purge step must not wait that long."""
 _BUSY_POLL_MAX_S = 0.001
 _MMAP_BYTES = 1 << 30
-_GROWING = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP)
-"""What a file that cannot grow is reported as: the database or log, or the shared memory beside them."""
+_GROWING = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_FSYNC)
+"""What a file that cannot grow is reported as: the database or log, or the -shm beside them."""
 _BLOCKS_MIN = 256
 """Fewer free blocks than this (1 MiB) count as a full device."""
 _PAGE_CHECKSUM_VFS = "cksmvfs"
