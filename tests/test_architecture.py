@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,32 @@ def modules_after(statement: str) -> set[str]:
         check=True,
     ).stdout
     return set(json.loads(printed))
+
+
+def third_party_imports(text: str) -> set[str]:
+    """Return the packages a module imports that are neither Python's nor ours."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Import():
+                names.update(alias.name.partition(".")[0] for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                names.add(module.partition(".")[0])
+    return names - sys.stdlib_module_names - {"hybridstore"}
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = {re.split(r"[<>=!~\[; ]", line)[0] for line in settings["project"]["dependencies"]}
+    imported = {
+        name
+        for path in (REPOSITORY / "hybridstore").rglob("*.py")
+        for name in third_party_imports(path.read_text(encoding="utf-8"))
+    }
+    assert third_party_imports("import os, requests.auth\nfrom yaml import load\n") == {"requests", "yaml"}
+    assert imported - declared == set()
+    constrained = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert declared <= {line.partition("==")[0].lower() for line in constrained}
 
 
 def test_import_loads_nothing_heavy() -> None:
