@@ -130,14 +130,14 @@ class PaperExchange:
 
     @property
     def margin(self) -> Decimal:
-        """Return the USDT held back for open perpetual positions."""
-        with localcontext(_EXACT):
+        """Return the USDT held back for open perpetual positions, to 18 places, half even."""
+        with localcontext(_WIDE):
             held = (
                 self._holdings[symbol].cost * instrument.margin_rate
                 for symbol, instrument in self.instruments.items()
                 if instrument.perpetual
             )
-            return sum(held, _ZERO)
+            return sum(held, _ZERO).quantize(_LAST_PLACE)
 
     def amount(self, symbol: str) -> Decimal:
         """Return the signed units held of a symbol; below zero is short."""
