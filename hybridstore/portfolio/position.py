@@ -288,9 +288,9 @@ def apply_mark(position: PositionState, mark: Decimal) -> PositionState:
     Returns:
         The position; the same object where nothing changed.
     """
-    if mark == position.mark_price:
-        return position
     profit = unrealized_pnl(position, mark)
+    if mark == position.mark_price and position.max_adverse <= profit <= position.max_favourable:
+        return position  # a fill since the last mark may have made the same price a new extreme
     return msgspec.structs.replace(
         position,
         mark_price=mark,

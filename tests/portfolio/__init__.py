@@ -1,0 +1,1 @@
+"""Tests of the money side: exact arithmetic against fractions, hand-worked examples, recorded fills."""
