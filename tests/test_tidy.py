@@ -36,6 +36,7 @@ SQL = re.compile(
 SQL_ALLOWED = {
     "hybridstore/schema/": "generates DDL and projections from the declarations",
     "hybridstore/hot/session.py": "reads and advances the commit clock, the end of every write transaction",
+    "hybridstore/hot/transfer.py": "reads all columns of whatever datasets are declared, as text and in windows",
     "hybridstore/operations/status.py": "counts the rows of whatever datasets are declared",
 }
 """Where SQL may stand in Python text, by path prefix, and why; everything else belongs in a queries.sql."""
