@@ -18,11 +18,13 @@ class EquityPoint(msgspec.Struct, frozen=True):
         taken_at: When.
         equity: In the base currency.
         peak: The highest equity so far.
+        net_flow: Deposits less withdrawals since the point before.
     """
 
     taken_at: datetime
     equity: Decimal
     peak: Decimal
+    net_flow: Decimal = Decimal(0)
 
 
 class SymbolTotals(msgspec.Struct, frozen=True):
@@ -64,7 +66,7 @@ class PositionRow(msgspec.Struct, frozen=True):
         amount: Units of base, or contracts.
         entry_price: Average entry.
         mark_price: Last mark; None where none is known.
-        unrealized: Profit at the mark, in the symbol's profit asset.
+        unrealized: Profit at the mark, in the symbol's profit asset; None without a mark.
     """
 
     symbol: str
@@ -72,7 +74,7 @@ class PositionRow(msgspec.Struct, frozen=True):
     amount: Decimal
     entry_price: Decimal
     mark_price: Decimal | None
-    unrealized: Decimal
+    unrealized: Decimal | None
 
 
 class BalanceRow(msgspec.Struct, frozen=True):

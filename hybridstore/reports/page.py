@@ -148,7 +148,9 @@ def headline(data: ReportData) -> tuple[Figure, ...]:
     realized = total(row.realized for row in own)
     fees = total(row.fees for row in own)
     base_symbols = {row.symbol for row in own}
-    unrealized = total(row.unrealized for row in data.positions if row.symbol in base_symbols)
+    unrealized = total(
+        row.unrealized for row in data.positions if row.symbol in base_symbols and row.unrealized is not None
+    )
     fills = sum(row.fills for row in data.symbols)
     figures = []
     if data.equity:

@@ -118,7 +118,7 @@ def positions_table(data: ReportData) -> Table:
                 Cell(exact(row.amount)),
                 Cell(rounded(row.entry_price, 4), detail=exact(row.entry_price)),
                 Cell(NOTHING if row.mark_price is None else exact(row.mark_price)),
-                _profit_cell(row.unrealized),
+                Cell(NOTHING) if row.unrealized is None else _profit_cell(row.unrealized),
             )
             for row in data.positions
         ),

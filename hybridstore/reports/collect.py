@@ -1,0 +1,254 @@
+"""Filling a report from a store: named SQL questions, the portfolio's value and the manifest, nothing else."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from hybridstore.named_sql import load_named_sql
+from hybridstore.portfolio.money import ZERO, subtract, total
+from hybridstore.portfolio.reconcile import reconcile
+from hybridstore.portfolio.symbols import parse_symbol
+from hybridstore.reports.data import (
+    Answer,
+    BalanceRow,
+    Check,
+    EquityPoint,
+    PositionRow,
+    Proof,
+    SymbolTotals,
+    TierRow,
+)
+from hybridstore.reports.wording import count, counted, exact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hybridstore.hot.database import DatabaseManager
+    from hybridstore.portfolio.summary import PortfolioSummary
+
+QUESTIONS = load_named_sql("hybridstore.reports")
+_PROOF = "proof_"
+
+
+class Rows(Protocol):
+    """An answer to a SQL question."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the columns."""
+        ...
+
+    def rows(self) -> Sequence[tuple[Any, ...]]:
+        """Return the rows, money as Decimal and times as aware datetimes."""
+        ...
+
+
+class Asks(Protocol):
+    """Whatever answers SQL over every tier: a store, or a snapshot of one."""
+
+    def sql(self, query: str, /, **params: object) -> Rows:
+        """Ask one question."""
+        ...
+
+
+class Books(msgspec.Struct, frozen=True):
+    """What an account did and has.
+
+    Attributes:
+        equity: Equity over time.
+        symbols: Totals by symbol.
+        positions: Open positions.
+        balances: Reported balances and what the ledger says of them.
+    """
+
+    equity: tuple[EquityPoint, ...]
+    symbols: tuple[SymbolTotals, ...]
+    positions: tuple[PositionRow, ...]
+    balances: tuple[BalanceRow, ...]
+
+
+def ask_proofs(asks: Asks) -> dict[str, tuple[tuple[str, ...], Answer]]:
+    """Ask every question by which a move is proved.
+
+    Args:
+        asks: A store, or better a snapshot, so that all answers are of one moment.
+
+    Returns:
+        By name of the question: the names of the answer's columns, and its rows.
+    """
+    answers = {}
+    for name in QUESTIONS:
+        if name.startswith(_PROOF):
+            answer = asks.sql(QUESTIONS[name])
+            answers[name] = (tuple(answer.columns), tuple(answer.rows()))
+    return answers
+
+
+def compare_proofs(
+    before: Mapping[str, tuple[tuple[str, ...], Answer]], after: Mapping[str, tuple[tuple[str, ...], Answer]]
+) -> tuple[Proof, ...]:
+    """Put the answers from before and after a move side by side.
+
+    Args:
+        before: What :func:`ask_proofs` returned before the move.
+        after: What it returned after it.
+
+    Returns:
+        One proof for each question that had an answer at all.
+    """
+    proofs = []
+    for name, (columns, rows) in before.items():
+        statement = QUESTIONS.statements[name]
+        rows_after = after[name][1]
+        if rows or rows_after:
+            proofs.append(Proof(name, statement.doc, statement.sql, columns, rows, rows_after))
+    return tuple(proofs)
+
+
+def collect_books(asks: Asks, summary: PortfolioSummary) -> Books:
+    """Read what an account did and has.
+
+    Args:
+        asks: A store, or better a snapshot.
+        summary: The account's value.
+
+    Returns:
+        The figures.
+    """
+    account = summary.account
+    return Books(
+        equity=tuple(EquityPoint(*row) for row in _ask(asks, "equity_curve", account)),
+        symbols=tuple(_symbol_totals(*row) for row in _ask(asks, "symbol_totals", account)),
+        positions=tuple(
+            PositionRow(row.symbol, row.side, row.amount, row.entry_price, row.mark_price, row.unrealized_pnl)
+            for row in summary.positions
+        ),
+        balances=_balances(asks, account),
+    )
+
+
+def collect_tiers(database: DatabaseManager, hot_rows: Mapping[str, int]) -> tuple[TierRow, ...]:
+    """Read what lies in which tier.
+
+    Args:
+        database: The open store.
+        hot_rows: Rows of each dataset in the hot store, by name.
+
+    Returns:
+        Datasets that hold anything, each from its hottest tier on.
+    """
+    with database.readers.transaction() as transaction:
+        archived = transaction.rows(database.statements["archived_by_dataset_and_tier"])
+    rows = []
+    for name, hot in hot_rows.items():
+        files = [
+            TierRow(name, tier, held, number, size)
+            for found, tier, number, held, size in archived
+            if found == name
+        ]
+        if hot or files:
+            rows += [TierRow(name, "hot", hot, 0, None), *files]
+    return tuple(rows)
+
+
+def check_books(books: Books, summary: PortfolioSummary) -> tuple[Check, ...]:
+    """Check that balances, ledger, positions and equity tell the same story.
+
+    Args:
+        books: What the account did and has.
+        summary: Its value.
+
+    Returns:
+        The checks that can be made.
+    """
+    checks = [_check_ledger(books.balances), _check_spot(books, summary), _check_prices(summary)]
+    if books.equity and all(row.profit_asset == summary.base_currency for row in books.symbols if row.fills):
+        checks.append(_check_profit(books, summary))
+    return tuple(checks)
+
+
+def check_proofs(proofs: Sequence[Proof]) -> Check:
+    """Check that every question had the same answer before and after the move."""
+    different = [proof.name for proof in proofs if not proof.identical]
+    values = sum(len(row) for proof in proofs for row in proof.before)
+    finding = f"{count(values)} values of {counted(len(proofs), 'question')} are identical"
+    if different:
+        finding = f"other answers to {', '.join(different)}"
+    return Check("Before and after the move SQL gives the same answers", finding, passed=not different)
+
+
+def _ask(asks: Asks, name: str, account: str) -> Sequence[tuple[Any, ...]]:
+    return asks.sql(QUESTIONS[name], account=account).rows()
+
+
+def _symbol_totals(symbol: str, trades: int, amount: Decimal, notional: Decimal, *own: Any) -> SymbolTotals:
+    fills, volume, fees, realized, wins, losses = own
+    profit_asset = parse_symbol(symbol).profit_asset
+    return SymbolTotals(
+        symbol, profit_asset, trades, amount, notional, fills, volume, fees, realized, wins, losses
+    )
+
+
+def _balances(asks: Asks, account: str) -> tuple[BalanceRow, ...]:
+    reported = dict(_ask(asks, "reported_balances", account))
+    booked = dict(_ask(asks, "ledger_sums", account))
+    return tuple(
+        BalanceRow(asset, reported.get(asset, ZERO), booked.get(asset, ZERO))
+        for asset in sorted({*reported, *booked})
+    )
+
+
+def _check_ledger(balances: Sequence[BalanceRow]) -> Check:
+    entries = [(row.asset, row.booked) for row in balances]
+    differences = reconcile({}, entries, {row.asset: row.reported for row in balances})
+    finding = f"{counted(len(balances), 'asset')}, no difference to the last decimal"
+    if differences:
+        finding = "; ".join(f"{found.asset} differs by {exact(found.difference)}" for found in differences)
+    return Check("All ledger entries add up to every reported balance", finding, passed=not differences)
+
+
+def _check_spot(books: Books, summary: PortfolioSummary) -> Check:
+    """A spot position is a view of a balance: both must be the same amount."""
+    held = {row.asset: row.reported for row in books.balances}
+    positions: dict[str, Decimal] = {}
+    for row in summary.positions:
+        market = parse_symbol(row.symbol)
+        if market.is_spot:
+            positions[market.base] = total([positions.get(market.base, ZERO), row.amount])
+    traded = {parse_symbol(row.symbol).base for row in books.symbols if row.fills and ":" not in row.symbol}
+    differing = sorted(
+        asset for asset in traded if subtract(held.get(asset, ZERO), positions.get(asset, ZERO))
+    )
+    finding = f"{counted(len(traded), 'asset')} held exactly as their positions say"
+    if differing:
+        finding = "; ".join(
+            f"{asset}: balance {exact(held.get(asset, ZERO))}, positions {exact(positions.get(asset, ZERO))}"
+            for asset in differing
+        )
+    return Check("Spot positions are the balances of their assets", finding, passed=not differing)
+
+
+def _check_prices(summary: PortfolioSummary) -> Check:
+    finding = ", ".join(summary.unpriced) or "every balance and position has a price"
+    return Check(
+        "Nothing is left out of the equity for want of a price", finding, passed=not summary.unpriced
+    )
+
+
+def _check_profit(books: Books, summary: PortfolioSummary) -> Check:
+    """Equity moved by what was realised, what is unrealised, and what fees took: counted two ways."""
+    start = total([books.equity[0].equity, *(point.net_flow for point in books.equity[1:])])
+    change = subtract(books.equity[-1].equity, start)
+    realized = total(row.realized for row in books.symbols)
+    fees = total(row.fees for row in books.symbols)
+    told = subtract(total([realized, summary.unrealized_pnl]), fees)
+    rest = subtract(change, told)
+    finding = f"both are {exact(change)} {summary.base_currency}"
+    if rest:
+        finding = f"equity moved by {exact(change)}, the parts add up to {exact(told)}"
+    return Check(
+        "Realised + unrealised - fees is the change of equity but for deposits", finding, passed=not rest
+    )
