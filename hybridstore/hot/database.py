@@ -31,7 +31,7 @@ from hybridstore.named_sql import load_named_sql
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.internal import COMMIT_CLOCK
 from hybridstore.schema.registry import Registry
-from hybridstore.schema.sqlite import ddl
+from hybridstore.schema.sqlite import ddl, tiering_statements
 from hybridstore.schema.sqlite import statements as dataset_statements
 
 _MARK_BYTES = 16
@@ -63,7 +63,10 @@ class DatabaseManager:
         self.config = msgspec.structs.replace(config or DatabaseConfig())
         self.clock: Clock = clock or SystemClock()
         self.registry = Registry(datasets)
-        self.statements: dict[str, str] = dict(load_named_sql("hybridstore.hot"))
+        self.statements: dict[str, str] = {
+            **load_named_sql("hybridstore.hot"),
+            **load_named_sql("hybridstore.hot", "tiering.sql"),
+        }
         self.adopt(self.registry)
         self._writer: Writer | None = None
         self._readers: ReaderPool | None = None
@@ -108,6 +111,8 @@ class DatabaseManager:
         self.registry = registry
         for dataset in registry.values():
             self.statements.update(dataset_statements(dataset))
+        for dataset in registry.tiered:
+            self.statements.update(tiering_statements(dataset))
 
     def open(self) -> None:
         """Open the store, creating its folder and database where they are missing. A second call does nothing.

@@ -6,6 +6,7 @@ import hashlib
 
 import msgspec
 
+from hybridstore.clock import DAY_US
 from hybridstore.schema.dataset import ROW_ID, Dataset
 from hybridstore.schema.internal import OPEN_MOVE_STATES
 from hybridstore.schema.types import LogicalType
@@ -84,6 +85,32 @@ def statements(dataset: Dataset) -> dict[str, str]:
         f"upsert_{dataset.name}": f"{insert} ON CONFLICT ({key}) DO UPDATE SET {overwrite}",
         f"find_{dataset.name}": f"SELECT {', '.join(dataset.stored_names)} FROM {dataset.name} WHERE {is_key}",
         f"rewrite_{dataset.name}": f"UPDATE {dataset.name} SET {', '.join(f'{n} = ?' for n in others)} WHERE {is_key}",
+    }
+
+
+def tiering_statements(dataset: Dataset) -> dict[str, str]:
+    """Return the statements by which rows of a tiered dataset leave the hot store.
+
+    Args:
+        dataset: A tiered dataset.
+
+    Returns:
+        By name: ``units_<name>`` (day, rows, smallest and largest row number of each UTC day), ``limit_<name>`` (the
+        row number of the ``:rows``-th row of a unit), ``newest_<name>`` (the largest row number), ``purge_<name>`` (delete a unit's rows of a range of row
+        numbers).
+    """
+    assert dataset.tiering is not None
+    name, time = dataset.name, dataset.tiering.time
+    unit = unit_condition(dataset)
+    may_leave = unit_condition(dataset).replace(":start_us", "0").replace(":end_us", str(2**62))
+    return {
+        f"units_{name}": (
+            f"SELECT {time} / {DAY_US} AS day, count(*), min({ROW_ID}), max({ROW_ID}) FROM {name} "
+            f"WHERE {may_leave} GROUP BY day"
+        ),
+        f"limit_{name}": f"SELECT {ROW_ID} FROM {name} WHERE {unit} ORDER BY {ROW_ID} LIMIT 1 OFFSET :rows - 1",
+        f"newest_{name}": f"SELECT max({ROW_ID}) FROM {name}",
+        f"purge_{name}": f"DELETE FROM {name} WHERE {ROW_ID} > :above AND {ROW_ID} <= :through AND {unit}",
     }
 
 

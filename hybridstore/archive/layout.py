@@ -1,0 +1,77 @@
+"""Where an archived file lies. Pure: names and paths as text, nothing is touched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hybridstore.clock import DAY_US
+
+ARCHIVES = "archives"
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def encode_name(name: str) -> str:
+    """Make a name safe as part of a path on every system.
+
+    Capitals, separators, NUL and everything outside a small set become %XX: ``A`` and ``a`` are one file on Windows
+    and macOS, and a device name such as CON cannot be a file there.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        Text of lower-case letters, digits, ``-``, ``_``, ``.`` and ``%``, never empty, ``.`` or ``..``.
+    """
+    encoded = "".join(
+        character if character in _SAFE else "".join(f"%{byte:02x}" for byte in character.encode())
+        for character in name
+    )
+    if encoded.startswith(".") or not encoded:
+        encoded = f"%2e{encoded[1:]}"
+    return encoded
+
+
+def unit_of(time_us: int) -> tuple[int, int]:
+    """Return the UTC day a moment falls in.
+
+    Args:
+        time_us: Microseconds since 1970-01-01 UTC.
+
+    Returns:
+        First moment of the day and first moment after it, us UTC.
+    """
+    start_us = time_us // DAY_US * DAY_US
+    return start_us, start_us + DAY_US
+
+
+def file_path(dataset: str, tier: str, start_us: int, end_us: int, file_id: str) -> str:
+    """Return the path of a file that holds one UTC day of a dataset.
+
+    Args:
+        dataset: The dataset's name.
+        tier: hot, warm, cold or frozen.
+        start_us: First moment of the day, us UTC.
+        end_us: First moment after it, us UTC.
+        file_id: The file's id, unique for ever.
+
+    Returns:
+        Path relative to the root, with forward slashes.
+    """
+    first = _EPOCH + timedelta(microseconds=start_us)
+    last = _EPOCH + timedelta(microseconds=end_us - 1)
+    folder = f"year={first:%Y}/month={first:%m}/day={first:%d}"
+    name = f"{encode_name(dataset)}-{tier}-{first:%Y%m%d}-{last:%Y%m%d}-{encode_name(file_id)}.parquet"
+    return f"{ARCHIVES}/{tier}/{encode_name(dataset)}/{folder}/{name}"
+
+
+def temporary_path(path: str) -> str:
+    """Return the name a file has while it is being written, in the same folder.
+
+    Args:
+        path: Its final path.
+
+    Returns:
+        The temporary path; it ends in ``.tmp``.
+    """
+    return f"{path}.tmp"

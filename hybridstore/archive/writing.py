@@ -1,0 +1,239 @@
+"""Writing an archived file: sorted, encoded for size, flushed, read back and compared, hashed, given its final name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from hybridstore.archive.layout import file_path, temporary_path
+from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.durable import PRIVATE_FILE_MODE, fsync_file, make_directories, publish_file, sha256_file
+from hybridstore.errors import ArchiveCorrupt, MoveFailed
+from hybridstore.schema.dataset import ROW_ID, Dataset
+from hybridstore.schema.types import LogicalType
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+ROW_GROUP_ROWS = 122_880
+"""DuckDB's own size: one row group a thread."""
+ZSTD_LEVEL_BOOKS = 6
+ZSTD_LEVEL_MARKET = 9
+_DELTA = (LogicalType.INTEGER, LogicalType.TIMESTAMP)
+_SUMMED = (LogicalType.MONEY, LogicalType.TICK)
+_METADATA_PREFIX = "hybridstore."
+OnStep = Callable[[str], None]
+
+
+class Target(NamedTuple):
+    """Which file is to be written.
+
+    Attributes:
+        file_id: Unique for ever.
+        tier: hot, warm, cold or frozen.
+        start_us: First moment of its partition, us UTC.
+        end_us: First moment after its partition, us UTC.
+        schema_version: Version of the store's schema.
+    """
+
+    file_id: str
+    tier: str
+    start_us: int
+    end_us: int
+    schema_version: int
+
+    def path(self, dataset: Dataset) -> str:
+        """Return where the file will lie.
+
+        Args:
+            dataset: Whose rows it will hold.
+
+        Returns:
+            Path relative to the root.
+        """
+        return file_path(dataset.name, self.tier, self.start_us, self.end_us, self.file_id)
+
+
+def write_archive(root: Path, dataset: Dataset, rows: pa.Table, target: Target, on_step: OnStep) -> ArchiveFile:
+    """Write rows to a new file that is durable and proven before it has its name.
+
+    Args:
+        root: The store's folder.
+        dataset: Whose rows.
+        rows: At least one row, the dataset's stored columns.
+        target: Which file.
+        on_step: Called with the name of each step when it is done.
+
+    Returns:
+        The file as the manifest will hold it; it does not count yet.
+
+    Raises:
+        ArchiveCorrupt: What was read back is not what was written.
+        FileExistsError: A file of that name is there already.
+    """
+    rows = sort_rows(dataset, rows)
+    facts = _facts(dataset, rows)
+    relative = target.path(dataset)
+    final = root / relative
+    temporary = root / temporary_path(relative)
+    make_directories(final.parent)
+    _write_parquet(temporary, dataset, rows, {**facts, "schema_version": target.schema_version})
+    on_step("written")
+    fsync_file(temporary)
+    on_step("flushed")
+    _read_back(temporary, rows)
+    on_step("verified")
+    digest = sha256_file(temporary)
+    size_bytes = temporary.stat().st_size
+    publish_file(temporary, final)
+    on_step("named")
+    return ArchiveFile(
+        file_id=target.file_id,
+        dataset=dataset.name,
+        tier=target.tier,
+        path=relative,
+        start_us=target.start_us,
+        end_us=target.end_us,
+        visible_through=None,
+        size_bytes=size_bytes,
+        sha256=digest,
+        schema_version=target.schema_version,
+        **facts,
+    )
+
+
+def sort_rows(dataset: Dataset, rows: pa.Table) -> pa.Table:
+    """Put rows in the order of the dataset's cluster key: what is asked together lies together.
+
+    Args:
+        dataset: The declaration.
+        rows: Its stored columns.
+
+    Returns:
+        The same rows, sorted.
+    """
+    import numpy as np
+
+    assert dataset.tiering is not None
+    keys = [_sort_key(rows.column(name)) for name in dataset.tiering.cluster]
+    order = np.lexsort(keys[::-1])
+    if bool((order[1:] > order[:-1]).all()):
+        return rows.combine_chunks()
+    return rows.take(order)
+
+
+def _sort_key(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Return integers in the order of a column's values; sorting texts themselves would take most of a move."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return column.cast(pa.int64()).to_numpy()
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    rank = np.empty(len(encoded.dictionary), dtype=np.int64)
+    rank[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(encoded.dictionary))
+    return rank[encoded.indices.to_numpy()]
+
+
+def _facts(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
+    """What the manifest says of the rows, and the file's own metadata repeats."""
+    import pyarrow.compute as pc
+
+    assert dataset.tiering is not None
+    if not rows.num_rows:
+        raise MoveFailed(f"there is no row of {dataset.name} to write")
+    ids = pc.min_max(rows.column(ROW_ID)).as_py()
+    times = pc.min_max(rows.column(dataset.tiering.time).cast("int64")).as_py()
+    symbols = pc.min_max(rows.column(dataset.tiering.symbol)).as_py() if dataset.tiering.symbol else {}
+    return {
+        "id_min": ids["min"],
+        "id_max": ids["max"],
+        "time_min_us": times["min"],
+        "time_max_us": times["max"],
+        "symbol_min": symbols.get("min"),
+        "symbol_max": symbols.get("max"),
+        "row_count": rows.num_rows,
+        "sums": msgspec.json.encode(exact_sums(dataset, rows)).decode(),
+    }
+
+
+def exact_sums(dataset: Dataset, rows: pa.Table) -> dict[str, str]:
+    """Add up every MONEY and TICK column without rounding or overflow.
+
+    Args:
+        dataset: The declaration.
+        rows: Its stored columns.
+
+    Returns:
+        Decimal text by column.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    sums = {}
+    for column in dataset.columns:
+        if column.type in _SUMMED:
+            values = rows.column(column.name)
+            total = pc.sum(values.cast(pa.decimal256(76, values.type.scale))).as_py()
+            sums[column.name] = f"{Decimal(0) if total is None else total:f}"
+    return sums
+
+
+def _write_parquet(path: Path, dataset: Dataset, rows: pa.Table, facts: dict[str, Any]) -> None:
+    import pyarrow.parquet as pq
+
+    delta = [ROW_ID] + [column.name for column in dataset.columns if column.type in _DELTA]
+    metadata = {f"{_METADATA_PREFIX}{name}": str(value) for name, value in facts.items() if value is not None}
+    metadata[f"{_METADATA_PREFIX}dataset"] = dataset.name
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        pq.write_table(
+            rows.replace_schema_metadata(metadata),
+            file,
+            row_group_size=ROW_GROUP_ROWS,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL_MARKET if dataset.kind == "market" else ZSTD_LEVEL_BOOKS,
+            use_dictionary=[name for name in rows.schema.names if name not in delta],
+            column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+            write_page_index=True,
+            write_page_checksum=True,
+        )
+
+
+def _read_back(path: Path, rows: pa.Table) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        written = file.read()
+    if not written.equals(rows):
+        raise ArchiveCorrupt(
+            f"what was read back ({written.num_rows:,} rows) is not what was written ({rows.num_rows:,} rows)",
+            path=str(path),
+            hint="the device or its driver is at fault; the rows are still in the hot store",
+        )
+
+
+def read_ids(path: Path) -> np.ndarray[Any, Any]:
+    """Return the row numbers of an archived file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        int64, ascending.
+    """
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        ids = file.read(columns=[ROW_ID]).column(ROW_ID).to_numpy()
+    return np.sort(ids)

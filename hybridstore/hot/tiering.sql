@@ -1,0 +1,44 @@
+-- Statements of tier moves: what may leave the hot store, what is being moved, what was moved.
+
+-- name: open_moves
+-- Moves that have begun and not ended, oldest first.
+SELECT move_id, dataset, tier, start_us, end_us, max_id, state, file_id, path, row_count, claimed_at, finished_at
+FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
+WHERE state IN ('claimed', 'publishing') ORDER BY claimed_at, move_id
+
+-- name: finish_move
+-- The end of a move: done, or abandoned.
+UPDATE archive_moves SET state = ?, row_count = ?, finished_at = ? WHERE move_id = ?
+
+-- name: begin_publishing
+-- From here on the move's file counts, and a crash continues instead of starting again.
+UPDATE archive_moves SET state = 'publishing', row_count = ? WHERE move_id = ?
+
+-- name: advance_file
+-- How much of a file counts; NULL when all of it does.
+UPDATE archive_files SET visible_through = ? WHERE file_id = ?
+
+-- name: manifest_of_dataset
+-- Every file that counts for a dataset.
+SELECT file_id, dataset, tier, path, start_us, end_us, id_min, id_max, visible_through, time_min_us, time_max_us,
+  symbol_min, symbol_max, row_count, size_bytes, sha256, sums, schema_version, created_seq, replaced_seq
+FROM archive_files INDEXED BY archive_files_by_dataset_start_us
+WHERE dataset = ? AND replaced_seq IS NULL ORDER BY start_us, file_id
+
+-- name: known_paths
+-- Paths the store knows: files that count or counted, and files of moves under way.
+SELECT path FROM archive_files
+UNION SELECT path FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
+WHERE state IN ('claimed', 'publishing')
+
+-- name: last_audit_entry
+-- The end of the audit chain.
+SELECT entry, sha256 FROM audit_log ORDER BY entry DESC LIMIT 1
+
+-- name: audit_entries
+-- The whole audit chain in order.
+SELECT entry, occurred_at, action, detail, previous_sha256, sha256 FROM audit_log ORDER BY entry
+
+-- name: active_holds
+-- Legal holds that are in force.
+SELECT dataset, start_us, end_us FROM legal_holds WHERE hold_id > '' AND released_at IS NULL

@@ -1,0 +1,1 @@
+"""WHEN history moves between tiers, and the move itself."""

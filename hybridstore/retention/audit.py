@@ -1,0 +1,74 @@
+"""The audit log's hash chain. Pure: an entry is made from the one before and proven the same way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+FIRST_PREVIOUS = "0" * 64
+"""Stands for the hash before the first entry."""
+
+
+class AuditEntry(NamedTuple):
+    """One entry; the fields are the columns of ``audit_log``.
+
+    Attributes:
+        entry: 1 for the first, without gaps.
+        occurred_at: When, us UTC.
+        action: What was done.
+        detail: To what, canonical JSON.
+        previous_sha256: Hash of the entry before.
+        sha256: Hash of this entry.
+    """
+
+    entry: int
+    occurred_at: int
+    action: str
+    detail: str
+    previous_sha256: str
+    sha256: str
+
+
+def next_entry(
+    last: tuple[int, str] | None, occurred_us: int, action: str, detail: dict[str, Any]
+) -> AuditEntry:
+    """Make the entry that follows.
+
+    Args:
+        last: Number and hash of the last entry; None for an empty log.
+        occurred_us: When, us UTC.
+        action: What was done.
+        detail: To what.
+
+    Returns:
+        The entry.
+    """
+    number, previous = (last[0] + 1, last[1]) if last else (1, FIRST_PREVIOUS)
+    text = msgspec.json.encode(detail, order="sorted").decode()
+    return AuditEntry(number, occurred_us, action, text, previous, _digest(number, occurred_us, action, text, previous))
+
+
+def broken_entry(entries: Iterable[AuditEntry]) -> int | None:
+    """Find the first entry that does not follow from the one before.
+
+    Args:
+        entries: The log, in order.
+
+    Returns:
+        Its number, or None when the chain is whole.
+    """
+    number, previous = 0, FIRST_PREVIOUS
+    for entry in entries:
+        expected = _digest(entry.entry, entry.occurred_at, entry.action, entry.detail, entry.previous_sha256)
+        if entry.entry != number + 1 or entry.previous_sha256 != previous or entry.sha256 != expected:
+            return entry.entry
+        number, previous = entry.entry, entry.sha256
+    return None
+
+
+def _digest(number: int, occurred_us: int, action: str, detail: str, previous: str) -> str:
+    content = msgspec.json.encode([number, occurred_us, action, detail, previous])
+    return hashlib.sha256(content).hexdigest()

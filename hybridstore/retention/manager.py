@@ -1,0 +1,210 @@
+"""DataRetentionManager: plans and runs moves, one mover a root, and sweeps what crashes left behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import filelock
+
+from hybridstore.archive.layout import ARCHIVES
+from hybridstore.config import RetentionPolicy
+from hybridstore.durable import make_directories
+from hybridstore.errors import StoreBusy
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.records import Record
+from hybridstore.retention.mover import Mover, OnStep
+from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
+from hybridstore.schema.types import moment
+from hybridstore.clock import DAY_US
+
+LOCK_NAME = ".mover.lock"
+SWEEP_GRACE_S = 3600.0
+"""A file nobody knows is removed only after this long: a mover may just be about to make it known."""
+
+
+class Progress(Record, frozen=True, gc=False):
+    """How far a run is.
+
+    Attributes:
+        dataset: What is being moved.
+        day: Which UTC day, ISO 8601.
+        rows_done: Rows moved so far.
+        rows_total: Rows planned.
+    """
+
+    dataset: str
+    day: str
+    rows_done: int
+    rows_total: int
+
+
+class MoveReport(Record, frozen=True, gc=False):
+    """What a run did.
+
+    Attributes:
+        rows: Rows moved.
+        files: Files published.
+        size_bytes: Their size.
+        elapsed_s: How long it took.
+        rows_per_s: rows / elapsed_s.
+        lock_ms_max: The longest a step held the write lock.
+        resumed: Moves that a crash had left open and that were finished.
+        swept: Orphan files removed.
+    """
+
+    rows: int
+    files: int
+    size_bytes: int
+    elapsed_s: float
+    rows_per_s: float
+    lock_ms_max: float
+    resumed: int
+    swept: int
+
+
+class DataRetentionManager:
+    """Moves between tiers of one store.
+
+    Args:
+        database: The open store.
+        policies: Configured policies; a dataset without one keeps its declaration's default.
+    """
+
+    def __init__(self, database: DatabaseManager, policies: Iterable[RetentionPolicy] = ()) -> None:
+        self._database = database
+        self._configured = tuple(policies)
+
+    def units(self) -> list[Unit]:
+        """Return what the hot store holds, by dataset and UTC day, in one snapshot.
+
+        Returns:
+            Units with at least one row that may leave.
+        """
+        found = []
+        with self._database.readers.transaction() as transaction:
+            for dataset in self._database.registry.tiered:
+                for day, rows, id_min, id_max in transaction.rows(self._database.statements[f"units_{dataset.name}"]):
+                    found.append(Unit(dataset.name, day * DAY_US, rows, id_min, id_max))
+        return found
+
+    def plan(self, now_us: int | None = None) -> list[PlannedMove]:
+        """Say what would move now, and why.
+
+        Args:
+            now_us: The present, us UTC; None means the store's clock.
+
+        Returns:
+            Moves, oldest first.
+        """
+        policies = policies_by_dataset(self._database.registry.tiered, self._configured)
+        return plan(self.units(), policies, self._database.clock.now_us() if now_us is None else now_us)
+
+    def run(
+        self,
+        now_us: int | None = None,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        on_step: OnStep | None = None,
+    ) -> MoveReport:
+        """Finish what a crash left open, then move everything that is due.
+
+        Args:
+            now_us: The present, us UTC; None means the store's clock.
+            progress: Called as rows are moved.
+            on_step: Called with the name of each step of each move.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StoreBusy: Another process is moving rows of this store.
+        """
+        begun_s = time.monotonic()
+        with self._only_mover():
+            state = _Running(progress)
+            mover = Mover(self._database, on_step, state.advance)
+            resumed = mover.resume()
+            files, size_bytes, rows = 0, 0, 0
+            while moves := self.plan(now_us):  # a unit too large for one file comes again
+                state.begin(moves)
+                for planned in moves:
+                    state.enter(planned)
+                    file = mover.move(planned)
+                    if file is not None:
+                        files, size_bytes, rows = files + 1, size_bytes + file.size_bytes, rows + file.row_count
+            swept = self.sweep()
+        elapsed_s = time.monotonic() - begun_s
+        return MoveReport(
+            rows=rows,
+            files=files,
+            size_bytes=size_bytes,
+            elapsed_s=round(elapsed_s, 3),
+            rows_per_s=round(rows / elapsed_s, 1) if rows else 0.0,
+            lock_ms_max=round(max(mover.locked_ms, default=0.0), 3),
+            resumed=len(resumed),
+            swept=len(swept),
+        )
+
+    def sweep(self, grace_s: float = SWEEP_GRACE_S) -> list[Path]:
+        """Remove files under archives/ that no manifest row and no open move knows.
+
+        Args:
+            grace_s: Only files older than this.
+
+        Returns:
+            What was removed.
+        """
+        folder = self._database.root / ARCHIVES
+        known = {row[0] for row in self._database.readers.rows(self._database.statements["known_paths"])}
+        known |= {f"{path}.tmp" for path in known}
+        oldest_s = time.time() - grace_s
+        removed = []
+        for pattern in ("*.parquet", "*.tmp"):
+            for path in folder.rglob(pattern):
+                if path.relative_to(self._database.root).as_posix() not in known and path.stat().st_mtime < oldest_s:
+                    path.unlink()
+                    removed.append(path)
+        return removed
+
+    def _only_mover(self) -> filelock.BaseFileLock:
+        """Take the root's mover lock; it is gone with the process that held it."""
+        make_directories(self._database.root / ARCHIVES)
+        lock = filelock.FileLock(self._database.root / LOCK_NAME, timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise StoreBusy(
+                "another process is moving rows of this store",
+                operation="move",
+                path=str(self._database.root),
+                hint="wait for it to finish; it is safe to run again",
+            ) from error
+        return lock
+
+
+class _Running:
+    """Counts rows of a run for its progress callback."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+        self._progress = progress
+        self._done = 0
+        self._total = 0
+        self._dataset = ""
+        self._day = ""
+
+    def begin(self, moves: list[PlannedMove]) -> None:
+        """Add what was planned to the total."""
+        self._total = self._done + sum(planned.unit.row_count for planned in moves)
+
+    def enter(self, planned: PlannedMove) -> None:
+        """Note which unit is being moved."""
+        self._dataset = planned.unit.dataset
+        self._day = f"{moment(planned.unit.start_us):%Y-%m-%d}"
+
+    def advance(self, rows: int) -> None:
+        """Note that rows were moved."""
+        self._done += rows
+        if self._progress:
+            self._progress(Progress(self._dataset, self._day, self._done, max(self._total, self._done)))

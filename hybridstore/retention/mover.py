@@ -1,0 +1,207 @@
+"""The move of one unit (dataset, UTC day) out of the hot store, in steps any of which may be the last before a crash.
+
+claim -> read -> write, flush, verify, hash, name -> publish and purge in bounded steps -> done. Until the first
+publishing step nothing of the file counts; from then on each step makes some rows of the file count and deletes the
+same rows from the hot store in one transaction. So every snapshot sees each row exactly once, and a crash at any point
+leaves either nothing to do (the claim is abandoned and the file removed) or a known rest.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybridstore.archive.layout import temporary_path
+from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.reading import FileVerifier
+from hybridstore.archive.writing import Target, read_ids, write_archive
+from hybridstore.durable import fsync_directory
+from hybridstore.errors import ArchiveCorrupt
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.transfer import read_rows
+from hybridstore.retention.policy import PlannedMove
+from hybridstore.retention.steps import Move, Step, StepResult, abandon, claim, publish
+from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.migrations import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STEPS = ("claimed", "read", "written", "flushed", "verified", "named", "published", "purged", "done")
+"""Names passed to ``on_step``, in order; ``purged`` comes once a publishing step after the first."""
+FILE_ROWS_MAX = 2_000_000
+"""Rows of one file at the most: bounds the mover's memory."""
+LOCK_TARGET_MS = 3.0
+"""How long a publishing step means to hold the write lock; a bot waits no longer than that for its turn."""
+_STEP_ROWS_FIRST = 500
+_STEP_ROWS_MIN = 50
+_STEP_ROWS_MAX = 20_000
+_GROWTH_MAX = 2.0
+_PAUSE_MIN_S = 0.0003
+_PAUSE_MAX_S = 0.003
+"""After a step the lock is left alone for a moment: a waiting writer looks for it every 0.2 to 1 ms."""
+
+OnStep = Callable[[str], None]
+OnRows = Callable[[int], None]
+
+
+class Mover:
+    """Moves units of a store.
+
+    Args:
+        database: The open store.
+        on_step: Called with the name of each step (see :data:`STEPS`) when it is done.
+        on_rows: Called with the number of rows each publishing step moved.
+    """
+
+    def __init__(
+        self, database: DatabaseManager, on_step: OnStep | None = None, on_rows: OnRows | None = None
+    ) -> None:
+        self._database = database
+        self._verifier = FileVerifier(database.root)
+        self._on_step = on_step or (lambda _name: None)
+        self._on_rows = on_rows or (lambda _rows: None)
+        self.locked_ms: list[float] = []
+        """How long each publishing step held the write lock."""
+
+    def move(self, planned: PlannedMove) -> ArchiveFile | None:
+        """Move one unit.
+
+        Args:
+            planned: What to move where.
+
+        Returns:
+            The published file, or None where the unit had no rows any more.
+
+        Raises:
+            MoveFailed: The hot store's rows are not those that were written.
+            ArchiveCorrupt: The written file is not what was written to it.
+        """
+        dataset = self._database.registry[planned.unit.dataset]
+        move = self._claim(dataset, planned)
+        if move is None:
+            return None
+        self._on_step("claimed")
+        file = self._write(dataset, move, planned.unit.id_min - 1)
+        if file is None:
+            return None
+        self._publish(dataset, move, file, read_ids(self._database.root / file.path))
+        return file
+
+    def resume(self) -> list[ArchiveFile]:
+        """Finish or take back every move that a crash left open.
+
+        Returns:
+            The files whose publishing was finished.
+
+        Raises:
+            ArchiveCorrupt: A half-published file is missing or changed; its rows that are left stay in the hot store.
+        """
+        finished = []
+        rows = self._database.readers.rows(self._database.statements["open_moves"])
+        for move in (Move(*row) for row in rows):
+            dataset = self._database.registry[move.dataset]
+            found = self._database.readers.rows(self._database.statements["find_archive_files"], (move.file_id,))
+            if found:
+                file = ArchiveFile.from_row(found[0])
+                path = self._verifier.check(file)
+                self._publish(dataset, move, file, read_ids(path))
+                finished.append(file)
+            else:
+                self._take_back(move)
+        return finished
+
+    def _claim(self, dataset: Dataset, planned: PlannedMove) -> Move | None:
+        unit = planned.unit
+        file_id = uuid.uuid4().hex
+        target = Target(file_id, planned.tier, unit.start_us, unit.end_us, SCHEMA_VERSION)
+        move = Move(
+            move_id=f"move-{file_id}",
+            dataset=dataset.name,
+            tier=planned.tier,
+            start_us=unit.start_us,
+            end_us=unit.end_us,
+            max_id=0,
+            state="claimed",
+            file_id=file_id,
+            path=target.path(dataset),
+        )
+        return self._database.writer.call(claim, dataset, move, FILE_ROWS_MAX, durability="full")
+
+    def _write(self, dataset: Dataset, move: Move, id_above: int) -> ArchiveFile | None:
+        with self._database.readers.transaction() as transaction:
+            rows = read_rows(
+                transaction,
+                dataset,
+                id_above=id_above,
+                id_through=move.max_id,
+                start_us=move.start_us,
+                end_us=move.end_us,
+            )
+        self._on_step("read")
+        if not rows.num_rows:
+            self._database.writer.call(abandon, move, durability="full")
+            return None
+        target = Target(move.file_id, move.tier, move.start_us, move.end_us, SCHEMA_VERSION)
+        try:
+            return write_archive(self._database.root, dataset, rows, target, self._on_step)
+        except (OSError, ArchiveCorrupt):
+            self._take_back(move)
+            raise
+
+    def _publish(self, dataset: Dataset, move: Move, file: ArchiveFile, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        """Publish and purge in steps; ``ids`` are the file's row numbers in ascending order."""
+        done_through = self._done_through(file)
+        position = int(ids.searchsorted(done_through, side="right"))
+        step_rows = _STEP_ROWS_FIRST
+        last_seq: int | None = None
+        while position < len(ids):
+            end = min(position + step_rows, len(ids))
+            last = end == len(ids)
+            # The last step takes in whatever is claimed, so that a row the file lacks cannot stay behind unnoticed.
+            through = move.max_id if last else int(ids[end - 1])
+            step = Step(done_through, through, end - position, last)
+            result = self._database.writer.call(publish, dataset, move, file, step, durability="full")
+            held_s = time.perf_counter() - result.begun_s
+            self.locked_ms.append(held_s * 1000)
+            self._on_rows(end - position)
+            self._on_step("done" if last else "published" if position == 0 else "purged")
+            time.sleep(_pause_s(held_s, result, last_seq))
+            step_rows = _next_step_rows(step_rows, held_s)
+            position, done_through, last_seq = end, through, result.seq
+
+    def _done_through(self, file: ArchiveFile) -> int:
+        found = self._database.readers.rows(self._database.statements["find_archive_files"], (file.file_id,))
+        if not found:
+            return file.id_min - 1
+        visible = ArchiveFile.from_row(found[0]).visible_through
+        return file.id_max if visible is None else visible
+
+    def _take_back(self, move: Move) -> None:
+        """Remove what a move left behind before anything of it counted."""
+        final = self._database.root / move.path
+        for path in (self._database.root / temporary_path(move.path), final):
+            _remove(path)
+        self._database.writer.call(abandon, move, durability="full")
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        path.unlink()
+        fsync_directory(path.parent)
+
+
+def _next_step_rows(step_rows: int, held_s: float) -> int:
+    """Adapt a step to the time the last one held the lock; it varies tenfold with how scattered the rows lie."""
+    wanted = step_rows * min(LOCK_TARGET_MS / 1000 / max(held_s, 1e-6), _GROWTH_MAX)
+    return int(min(max(wanted, _STEP_ROWS_MIN), _STEP_ROWS_MAX))
+
+
+def _pause_s(held_s: float, result: StepResult, last_seq: int | None) -> float:
+    """Leave the lock alone longer where somebody else is writing."""
+    others_write = last_seq is not None and result.seq != last_seq + 1
+    return min(max(held_s / 2, _PAUSE_MIN_S), _PAUSE_MAX_S) if others_write else _PAUSE_MIN_S
+
