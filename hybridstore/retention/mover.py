@@ -34,10 +34,13 @@ STEPS = ("claimed", "read", "written", "flushed", "verified", "named", "publishe
 """Names passed to ``on_step``, in order; ``purged`` comes once a publishing step after the first."""
 FILE_ROWS_MAX = 2_000_000
 """Rows of one file at the most: bounds the mover's memory."""
-LOCK_TARGET_MS = 3.0
-"""How long a publishing step means to hold the write lock; a bot waits no longer than that for its turn."""
-_STEP_ROWS_FIRST = 500
-_STEP_ROWS_MIN = 50
+WORK_TARGET_MS = 2.5
+"""How long a publishing step means to delete. The flush that follows takes what the device takes, whatever the size of
+the step: aiming at the sum would shrink steps without end on a slow device."""
+LOCK_LIMIT_MS = 8.0
+"""A step that held the write lock longer than this is followed by a smaller one; a bot waits that long for its turn."""
+_STEP_ROWS_FIRST = 1_000
+_STEP_ROWS_MIN = 250
 _STEP_ROWS_MAX = 20_000
 _GROWTH_MAX = 2.0
 _PAUSE_MIN_S = 0.0003
@@ -170,7 +173,7 @@ class Mover:
             self._on_rows(end - position)
             self._on_step("done" if last else "published" if position == 0 else "purged")
             time.sleep(_pause_s(held_s, result, last_seq))
-            step_rows = _next_step_rows(step_rows, held_s)
+            step_rows = _next_step_rows(step_rows, result.work_s * 1000, held_s * 1000)
             position, done_through, last_seq = end, through, result.seq
 
     def _done_through(self, file: ArchiveFile) -> int:
@@ -194,10 +197,10 @@ def _remove(path: Path) -> None:
         fsync_directory(path.parent)
 
 
-def _next_step_rows(step_rows: int, held_s: float) -> int:
-    """Adapt a step to the time the last one held the lock; it varies tenfold with how scattered the rows lie."""
-    wanted = step_rows * min(LOCK_TARGET_MS / 1000 / max(held_s, 1e-6), _GROWTH_MAX)
-    return int(min(max(wanted, _STEP_ROWS_MIN), _STEP_ROWS_MAX))
+def _next_step_rows(step_rows: int, work_ms: float, held_ms: float) -> int:
+    """Adapt a step to the one before; the time of a row varies tenfold with how scattered the rows lie."""
+    factor = min(WORK_TARGET_MS / max(work_ms, 1e-3), LOCK_LIMIT_MS / max(held_ms, 1e-3), _GROWTH_MAX)
+    return int(min(max(step_rows * factor, _STEP_ROWS_MIN), _STEP_ROWS_MAX))
 
 
 def _pause_s(held_s: float, result: StepResult, last_seq: int | None) -> float:

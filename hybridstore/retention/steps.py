@@ -71,10 +71,12 @@ class StepResult(Record, frozen=True, gc=False):
 
     Attributes:
         begun_s: ``time.perf_counter()`` when it had the write lock.
+        work_s: How long it took without the commit.
         seq: Number of its commit: a gap to the step before means that others are writing.
     """
 
     begun_s: float
+    work_s: float
     seq: int
 
 
@@ -155,7 +157,7 @@ def publish(session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFi
             "dataset": dataset.name, "tier": file.tier, "file_id": file.file_id, "path": file.path,
             "rows": file.row_count, "sha256": file.sha256, "start_us": file.start_us, "end_us": file.end_us,
         })  # fmt: skip
-    return StepResult(begun_s, session.seq)
+    return StepResult(begun_s, time.perf_counter() - begun_s, session.seq)
 
 
 def record(session: WriteSession, action: str, detail: dict[str, Any]) -> None:
