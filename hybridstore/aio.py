@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from hybridstore.analytics.result import Result
-    from hybridstore.retention.mover import MoveReport
+    from hybridstore.retention.manager import MoveReport
 
 
 class TradingBotStorageSystem(AsyncDesk):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import cyclopts
 import msgspec
@@ -139,11 +139,32 @@ def run(
     json: Json = False,
 ) -> None:
     """Move rows that are old enough into their archives: once, or as a service."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
     from hybridstore.operations.maintenance import serve
 
-    report: Any = serve(_existing_root(root), once=once, interval_s=interval_s, now=now, progress=not json)
+    folder = _existing_root(root)
     if json:
-        _print_json(report)
+        serve(folder, once=once, interval_s=interval_s, now=now, on_report=_print_json)
+        return
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("looking for rows that are old enough", total=None)
+        serve(
+            folder,
+            once=once,
+            interval_s=interval_s,
+            now=now,
+            progress=lambda step: bar.update(
+                task, description=f"{step.dataset} {step.day}", completed=step.rows_done, total=step.rows_total
+            ),
+            on_report=lambda report: console.print(
+                f"moved {report.rows:,} rows into {report.files} files ({report.size_bytes:,} bytes) "
+                f"in {report.elapsed_s:.1f} s, {report.rows_per_s:,.0f} rows/s"
+            ),
+        )
 
 
 def main() -> None:
