@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 QUESTIONS = load_named_sql("hybridstore.reports")
 _PROOF = "proof_"
+Answers = dict[str, tuple[tuple[str, ...], Answer]]
+"""By name of a question: names of the answer's columns, and its rows."""
 
 
 class Rows(Protocol):
@@ -70,16 +72,16 @@ class Books(msgspec.Struct, frozen=True):
     balances: tuple[BalanceRow, ...]
 
 
-def ask_proofs(asks: Asks) -> dict[str, tuple[tuple[str, ...], Answer]]:
+def ask_proofs(asks: Asks) -> Answers:
     """Ask every question by which a move is proved.
 
     Args:
         asks: A store, or better a snapshot, so that all answers are of one moment.
 
     Returns:
-        By name of the question: the names of the answer's columns, and its rows.
+        The answers.
     """
-    answers = {}
+    answers: Answers = {}
     for name in QUESTIONS:
         if name.startswith(_PROOF):
             answer = asks.sql(QUESTIONS[name])
@@ -87,9 +89,7 @@ def ask_proofs(asks: Asks) -> dict[str, tuple[tuple[str, ...], Answer]]:
     return answers
 
 
-def compare_proofs(
-    before: Mapping[str, tuple[tuple[str, ...], Answer]], after: Mapping[str, tuple[tuple[str, ...], Answer]]
-) -> tuple[Proof, ...]:
+def compare_proofs(before: Answers, after: Answers) -> tuple[Proof, ...]:
     """Put the answers from before and after a move side by side.
 
     Args:

@@ -146,3 +146,9 @@ SELECT asset, balance
 FROM balances
 WHERE account = $account
 ORDER BY asset;
+
+-- name: example_question
+-- What the demo suggests to ask on the command line.
+SELECT symbol, count(*) AS trades, sum(amount) AS amount
+FROM market_trades
+GROUP BY symbol
