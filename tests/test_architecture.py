@@ -22,6 +22,7 @@ MODULES_MAX = 40
 all of the standard library but itself)."""
 
 CLOCK_CALLS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"}
+IMPURE_NAMES = {"SystemClock", "default_root", "load_settings"}
 FILE_CALLS = {"open", "print", "input", "exec", "eval"}
 
 
@@ -56,6 +57,10 @@ def impure_calls(text: str) -> list[str]:
             case ast.Call(func=ast.Attribute(attr=name, value=ast.Name(id=owner))) if name in CLOCK_CALLS:
                 if owner in {"datetime", "date", "time"}:
                     found.append(f"{node.lineno}: {owner}.{name}()")
+            case ast.ImportFrom(module="hybridstore.clock"):
+                found.extend(
+                    f"{node.lineno}: {alias.name}" for alias in node.names if alias.name == "SystemClock"
+                )
             case ast.ImportFrom(module="pathlib"):
                 found.extend(
                     f"{node.lineno}: pathlib.{alias.name}"
@@ -125,6 +130,8 @@ def test_pure_rooms_touch_no_file_and_no_clock() -> None:
         "from pathlib import Path",
         "import pathlib",
         "print('x')",
+        "from hybridstore.clock import DAY_US, SystemClock",
+        "from hybridstore.config import load_settings",
     ],
 )
 def test_impure_calls_are_seen(text: str) -> None:
