@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hybridstore.hot.schema_manager import SchemaManager
     from hybridstore.hot.trades import FillResult, Trade
     from hybridstore.portfolio.summary import PortfolioSummary
+    from hybridstore.retention.manager import DataRetentionManager, MoveReport
     from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
     from hybridstore.schema.types import LogicalType
     from hybridstore.store import HybridStore
@@ -57,6 +58,7 @@ __all__ = [
     "Column",
     "ConfigError",
     "Conflict",
+    "DataRetentionManager",
     "DatabaseConfig",
     "DatabaseManager",
     "Dataset",
@@ -68,6 +70,7 @@ __all__ = [
     "LogicalType",
     "ManualClock",
     "MoveFailed",
+    "MoveReport",
     "NotFound",
     "PortfolioSummary",
     "Position",
@@ -110,6 +113,7 @@ _ROOMS = {
     "hot.schema_manager": "SchemaManager",
     "hot.trades": "FillResult Trade",
     "portfolio.summary": "PortfolioSummary",
+    "retention.manager": "DataRetentionManager MoveReport",
     "schema.dataset": "Column Dataset Index Tiering",
     "schema.types": "LogicalType",
     "store": "HybridStore",

@@ -57,9 +57,9 @@ def impure_calls(text: str) -> list[str]:
             case ast.Call(func=ast.Attribute(attr=name, value=ast.Name(id=owner))) if name in CLOCK_CALLS:
                 if owner in {"datetime", "date", "time"}:
                     found.append(f"{node.lineno}: {owner}.{name}()")
-            case ast.ImportFrom(module="hybridstore.clock"):
+            case ast.ImportFrom(module="hybridstore.clock" | "hybridstore.config"):
                 found.extend(
-                    f"{node.lineno}: {alias.name}" for alias in node.names if alias.name == "SystemClock"
+                    f"{node.lineno}: {alias.name}" for alias in node.names if alias.name in IMPURE_NAMES
                 )
             case ast.ImportFrom(module="pathlib"):
                 found.extend(
