@@ -258,6 +258,37 @@ def test_a_flip_pays_its_fee_in_base_from_the_new_side() -> None:
     )
 
 
+def test_a_fee_in_base_takes_no_more_than_is_left() -> None:
+    start = after(fill("buy", "100", "1"))
+    change = apply_fill(start, fill("sell", "110", "0.995", "1.1")._replace(fee_in_base=Decimal("0.01")))
+    assert change.before is not None
+    assert figures(change.before.status, change.before.amount, change.before.entry_cost) == figures(
+        "CLOSED", 0, 0
+    )
+    assert said(change.before_event) == figures("close", -1, 110, 0, 100, 10)
+
+
+def test_the_parts_of_a_flip_cost_what_the_fill_cost() -> None:
+    # 5e-10 at 1e-9 is half of the last place and rounds to nothing; twice as much is one last place.
+    start = after(fill("buy", "0.000000001", "0.0000000005"))
+    change = apply_fill(start, fill("sell", "0.000000001", "0.000000001"))
+    assert (start.entry_cost, change.realized_delta) == (Decimal(0), Decimal(0))
+    assert opened_by(change).entry_cost == Decimal("0.000000000000000001")
+
+
+def test_a_flip_shares_the_exchanges_own_cost() -> None:
+    start = after(fill("buy", "100", "1"))
+    change = apply_fill(start, fill("sell", "110", "3")._replace(cost=Decimal("330.02")))
+    assert change.realized_delta == Decimal("10.006666666666666667")
+    opened = opened_by(change)
+    assert (opened.entry_price, opened.entry_cost) == (Decimal(110), Decimal("220.013333333333333333"))
+
+
+def test_a_peak_stays_after_a_reduce() -> None:
+    state = after(fill("buy", "100", "10"), fill("sell", "100", "5"), fill("buy", "100", "1"))
+    assert figures(state.amount, state.peak_amount) == figures(6, 10)
+
+
 def test_the_exchanges_own_cost_counts() -> None:
     bought = fill("buy", "3", "0.333333333333333333")._replace(cost=Decimal("0.99"))
     state = after(bought, fill("sell", "3", "0.333333333333333333")._replace(cost=Decimal("1.01")))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hybridstore.portfolio.fill import FillInput, fee_totals
 from hybridstore.portfolio.ledger import fill_entries
-from hybridstore.portfolio.money import add, multiply
+from hybridstore.portfolio.money import ZERO, add, multiply, round_money
 from hybridstore.portfolio.position import (
     PositionState,
     apply_fill,
@@ -28,12 +28,12 @@ HOSTILE = Context(prec=3, rounding=decimal.ROUND_UP, traps=[decimal.Inexact, dec
 
 
 class Step(NamedTuple):
-    """One thing that happens: a fill (buy or sell, a whole close among them), then a mark, then funding."""
+    """One thing that happens: a fill (of an amount, or a share of what is open), then a mark, then funding."""
 
     side: str
     price: Decimal
     amount: Decimal
-    closes: bool
+    share: Decimal | None
     fee: Decimal
     mark: Decimal
     funding: Decimal
@@ -59,7 +59,7 @@ steps = st.builds(
     st.sampled_from(["buy", "sell"]),
     prices(),
     amounts(),
-    st.booleans(),
+    st.sampled_from([None, *map(Decimal, ("0.25", "0.5", "1", "1.5"))]),
     scaled(8, -(10**6), 10**9),
     prices(),
     scaled(8, -(10**8), 10**8),
@@ -79,14 +79,15 @@ class Played(NamedTuple):
 
 
 def play(script: list[Step], contract: tuple[Decimal, bool]) -> Played:
-    """Apply a script in a hostile context; a step that closes takes the amount of the open position."""
+    """Apply a script in a hostile context; a share is one of the position that is open."""
     size, inverse = contract
     finished: list[PositionState] = []
     fills, realized = [], []
     state: PositionState | None = None
     with decimal.localcontext(HOSTILE):
         for step in script:
-            amount = state.amount if state and step.closes else step.amount
+            of_open = round_money(multiply(state.amount, step.share)) if state and step.share else ZERO
+            amount = of_open or step.amount
             one = FillInput(step.side, step.price, amount, size, inverse, step.fee)
             change = apply_fill(state, one)
             fills.append(one)

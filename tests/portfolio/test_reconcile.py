@@ -77,7 +77,7 @@ def test_a_report_within_a_moment_may_include_the_first_of_its_entries() -> None
 
 def test_a_late_report_heals() -> None:
     entries = book(("a", "1", 10), ("b", "2", 20))
-    late = report(("6", 10), ("6", 20), ("8", 25))
+    late = report(("6", 10), ("6", 22), ("8", 25))
     assert find_partings(OPENING, entries, late) == ()
 
 
