@@ -48,7 +48,9 @@ def next_entry(
     """
     number, previous = (last[0] + 1, last[1]) if last else (1, FIRST_PREVIOUS)
     text = msgspec.json.encode(detail, order="sorted").decode()
-    return AuditEntry(number, occurred_us, action, text, previous, _digest(number, occurred_us, action, text, previous))
+    return AuditEntry(
+        number, occurred_us, action, text, previous, _digest(number, occurred_us, action, text, previous)
+    )
 
 
 def broken_entry(entries: Iterable[AuditEntry]) -> int | None:

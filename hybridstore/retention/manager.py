@@ -9,6 +9,7 @@ from pathlib import Path
 import filelock
 
 from hybridstore.archive.layout import ARCHIVES
+from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import make_directories
 from hybridstore.errors import StoreBusy
@@ -17,7 +18,6 @@ from hybridstore.records import Record
 from hybridstore.retention.mover import Mover, OnStep
 from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
 from hybridstore.schema.types import moment
-from hybridstore.clock import DAY_US
 
 LOCK_NAME = ".mover.lock"
 SWEEP_GRACE_S = 3600.0
@@ -85,7 +85,9 @@ class DataRetentionManager:
         found = []
         with self._database.readers.transaction() as transaction:
             for dataset in self._database.registry.tiered:
-                for day, rows, id_min, id_max in transaction.rows(self._database.statements[f"units_{dataset.name}"]):
+                for day, rows, id_min, id_max in transaction.rows(
+                    self._database.statements[f"units_{dataset.name}"]
+                ):
                     found.append(Unit(dataset.name, day * DAY_US, rows, id_min, id_max))
         return found
 
@@ -133,7 +135,11 @@ class DataRetentionManager:
                     state.enter(planned)
                     file = mover.move(planned)
                     if file is not None:
-                        files, size_bytes, rows = files + 1, size_bytes + file.size_bytes, rows + file.row_count
+                        files, size_bytes, rows = (
+                            files + 1,
+                            size_bytes + file.size_bytes,
+                            rows + file.row_count,
+                        )
             swept = self.sweep()
         elapsed_s = time.monotonic() - begun_s
         return MoveReport(
@@ -163,7 +169,10 @@ class DataRetentionManager:
         removed = []
         for pattern in ("*.parquet", "*.tmp"):
             for path in folder.rglob(pattern):
-                if path.relative_to(self._database.root).as_posix() not in known and path.stat().st_mtime < oldest_s:
+                if (
+                    path.relative_to(self._database.root).as_posix() not in known
+                    and path.stat().st_mtime < oldest_s
+                ):
                     path.unlink()
                     removed.append(path)
         return removed

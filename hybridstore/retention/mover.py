@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hybridstore.archive.layout import temporary_path
 from hybridstore.archive.manifest import ArchiveFile
@@ -107,7 +107,9 @@ class Mover:
         rows = self._database.readers.rows(self._database.statements["open_moves"])
         for move in (Move(*row) for row in rows):
             dataset = self._database.registry[move.dataset]
-            found = self._database.readers.rows(self._database.statements["find_archive_files"], (move.file_id,))
+            found = self._database.readers.rows(
+                self._database.statements["find_archive_files"], (move.file_id,)
+            )
             if found:
                 file = ArchiveFile.from_row(found[0])
                 path = self._verifier.check(file)
@@ -155,7 +157,9 @@ class Mover:
             self._take_back(move)
             raise
 
-    def _publish(self, dataset: Dataset, move: Move, file: ArchiveFile, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def _publish(
+        self, dataset: Dataset, move: Move, file: ArchiveFile, ids: np.ndarray[tuple[int], np.dtype[np.int64]]
+    ) -> None:
         """Publish and purge in steps; ``ids`` are the file's row numbers in ascending order."""
         done_through = self._done_through(file)
         position = int(ids.searchsorted(done_through, side="right"))
@@ -207,4 +211,3 @@ def _pause_s(held_s: float, result: StepResult, last_seq: int | None) -> float:
     """Leave the lock alone longer where somebody else is writing."""
     others_write = last_seq is not None and result.seq != last_seq + 1
     return min(max(held_s / 2, _PAUSE_MIN_S), _PAUSE_MAX_S) if others_write else _PAUSE_MIN_S
-

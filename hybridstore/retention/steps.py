@@ -143,7 +143,9 @@ def publish(session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFi
         session.run("begin_publishing", (file.row_count, move.move_id))
     else:
         session.run("advance_file", (visible_through, file.file_id))
-    deleted = session.run(f"purge_{dataset.name}", {**move.unit, "above": step.above, "through": step.through})
+    deleted = session.run(
+        f"purge_{dataset.name}", {**move.unit, "above": step.above, "through": step.through}
+    )
     if deleted != step.row_count:
         raise MoveFailed(
             f"{dataset.name}: the file holds {step.row_count:,} rows with numbers {step.above + 1}..{step.through}, "

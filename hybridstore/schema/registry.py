@@ -36,9 +36,7 @@ class Registry(Mapping[str, Dataset]):
         try:
             return self._datasets[name]
         except KeyError:
-            near = difflib.get_close_matches(name, self._datasets, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(self.public)}"
-            raise UnknownDataset(f"no dataset is called {name!r}", hint=hint) from None
+            raise self.unknown(name) from None
 
     def __contains__(self, name: object) -> bool:
         """Return whether a dataset of this name is declared."""
@@ -51,6 +49,19 @@ class Registry(Mapping[str, Dataset]):
     def __len__(self) -> int:
         """Return how many datasets there are."""
         return len(self._datasets)
+
+    def unknown(self, name: str) -> UnknownDataset:
+        """Make the error for a name that is no dataset.
+
+        Args:
+            name: The name that was given.
+
+        Returns:
+            The error, with the nearest public names or all of them as its hint.
+        """
+        near = difflib.get_close_matches(name.lower(), self.public, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(self.public)}"
+        return UnknownDataset(f"no dataset is called {name!r}", hint=hint)
 
     @property
     def public(self) -> tuple[str, ...]:
