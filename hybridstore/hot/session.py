@@ -13,6 +13,8 @@ SEQ_START = 1 << 48
 """First commit number: from here on every number takes 8 bytes in a page."""
 TS_START = 1 << 50
 """No commit time is below this (2005-09-05), for the same reason."""
+MEMORY_MAX = 100_000
+"""Remembered rows at the most (about 100 MB): positions come and go for as long as a bot runs."""
 READ_CLOCK = "SELECT seq, ts FROM commit_clock WHERE slot = 1"
 WRITE_CLOCK = "UPDATE commit_clock SET seq = ?, ts = ? WHERE slot = 1"
 
@@ -53,7 +55,7 @@ class WriteSession:
         """Take the number and time of the commit that is being made."""
         row: Any = self.execute(READ_CLOCK).fetchall()[0]
         seq, ts_us = row
-        if seq != self.seq:
+        if seq != self.seq or len(self.memory) > MEMORY_MAX:
             self.memory.clear()
         self.seq = seq + 1
         self.ts_us = max(ts_us + 1, self._clock.now_us(), TS_START)

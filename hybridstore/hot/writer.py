@@ -12,12 +12,12 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import apsw
 
 from hybridstore.config import DatabaseConfig, Durability
-from hybridstore.errors import HybridStoreError, StoreClosed, StoreError
+from hybridstore.errors import HybridStoreError, InvalidValue, StoreClosed, StoreError
 from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.session import WriteSession
@@ -25,6 +25,7 @@ from hybridstore.hot.session import WriteSession
 Result = TypeVar("Result")
 BATCH_MAX = 4096
 """Pieces of work in one transaction at the most: bounds how long others wait for the write lock."""
+_DURABILITIES = get_args(Durability)
 
 
 class _Work(NamedTuple):
@@ -124,7 +125,11 @@ class Writer:
         self._thread.join()
 
     def _wants_full(self, durability: Durability | None) -> bool:
-        return self._default_full if durability is None else durability == "full"
+        if durability is None:
+            return self._default_full
+        if durability not in _DURABILITIES:  # a misspelt "full" must not be taken for the weaker promise
+            raise InvalidValue(f"durability={durability!r}", hint="use 'full' or 'normal'")
+        return durability == "full"
 
     def _put(self, work: _Work) -> None:
         self._guard.check()
@@ -170,7 +175,7 @@ class Writer:
         """Run a batch; each place of the result holds what the operation returned or the exception it ended in."""
         try:
             results = self._transaction(batch)
-        except Exception as error:  # noqa: BLE001  whatever it is, it belongs to the callers
+        except BaseException as error:  # noqa: BLE001  it belongs to the callers, and this thread must go on
             if len(batch) == 1:
                 return [translate(error, "write", self._path) if isinstance(error, apsw.Error) else error]
             if isinstance(error, HybridStoreError) and not _is_of_one_piece(error):
@@ -205,8 +210,11 @@ class Writer:
 
 
 def _is_of_one_piece(error: HybridStoreError) -> bool:
-    """Whether an error comes from what a caller gave rather than from the store, the disk or the lock."""
-    return not isinstance(error, StoreError)
+    """Whether an error comes from what a caller gave rather than from the store, the disk or the lock.
+
+    A bare StoreError is a statement that SQLite would not run: it says nothing about the other pieces.
+    """
+    return not isinstance(error, StoreError) or type(error) is StoreError
 
 
 def _resolve(batch: list[_Work], results: list[Any]) -> None:
