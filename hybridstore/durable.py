@@ -6,6 +6,7 @@ after fsync of the file, the rename, and fsync of the directory (and of every di
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -55,6 +56,10 @@ def make_directories(path: Path) -> None:
         path: The directory to have.
     """
     if path.is_dir():
+        # Whoever made it may have died before flushing its entry. Parents are older: each was flushed before the
+        # next was made. A parent this user may not read is not one this package made.
+        with contextlib.suppress(PermissionError):
+            fsync_directory(path.parent)
         return
     make_directories(path.parent)
     path.mkdir(mode=PRIVATE_DIR_MODE, exist_ok=True)

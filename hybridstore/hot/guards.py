@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from hybridstore.durable import PRIVATE_DIR_MODE, PRIVATE_FILE_MODE
+from hybridstore.durable import PRIVATE_DIR_MODE, PRIVATE_FILE_MODE, make_directories
 from hybridstore.errors import StorageFailure, StoreForked, StoreMoved
 
 RESERVE_NAME = ".reserve"
@@ -79,7 +79,7 @@ def make_private_root(root: Path) -> None:
         StorageFailure: It cannot be created or written.
     """
     try:
-        root.mkdir(mode=PRIVATE_DIR_MODE, parents=True, exist_ok=True)
+        make_directories(root)
     except OSError as error:
         raise StorageFailure(
             f"the store's folder cannot be created: {error.strerror}",
