@@ -60,7 +60,9 @@ class Target(NamedTuple):
         return file_path(dataset.name, self.tier, self.start_us, self.end_us, self.file_id)
 
 
-def write_archive(root: Path, dataset: Dataset, rows: pa.Table, target: Target, on_step: OnStep) -> ArchiveFile:
+def write_archive(
+    root: Path, dataset: Dataset, rows: pa.Table, target: Target, on_step: OnStep
+) -> ArchiveFile:
     """Write rows to a new file that is durable and proven before it has its name.
 
     Args:

@@ -49,7 +49,9 @@ def run_once(root: Path, *, now_us: int | None = None, progress: OnProgress | No
         database.shutdown()
 
 
-def run_in_process(root: Path, *, now_us: int | None = None, progress: OnProgress | None = None) -> MoveReport:
+def run_in_process(
+    root: Path, *, now_us: int | None = None, progress: OnProgress | None = None
+) -> MoveReport:
     """Do :func:`run_once` in a process of its own and wait for it.
 
     Args:
@@ -67,7 +69,12 @@ def run_in_process(root: Path, *, now_us: int | None = None, progress: OnProgres
     if now_us is not None:
         command += ["--now-us", str(now_us)]
     with subprocess.Popen(  # noqa: S603  our own interpreter and module
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, encoding="utf-8"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
     ) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -132,7 +139,9 @@ def _write_line(message: dict[str, object]) -> None:
 
 def main() -> None:
     """Run one round for :func:`run_in_process`."""
-    parser = argparse.ArgumentParser(prog="python -m hybridstore.operations.maintenance", description=run_once.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m hybridstore.operations.maintenance", description=run_once.__doc__
+    )
     parser.add_argument("root", type=Path)
     parser.add_argument("--now-us", type=int)
     arguments = parser.parse_args()
