@@ -98,7 +98,7 @@ class TradingBotStorageSystem(AsyncDesk):
         """
         return await asyncio.to_thread(self.store.get_balance_history, asset, start, end, account)
 
-    async def sql(self, query: str, **params: object) -> Result:
+    async def sql(self, query: str, /, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot, off the event loop.
 
         Args:

@@ -33,7 +33,7 @@ QueryFormat = Literal["table", "csv", "json", "parquet"]
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.encode(value, decimal_format="string").decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def _existing_root(root: Path | None) -> Path:

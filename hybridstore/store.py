@@ -147,7 +147,7 @@ class HybridStore(Desk):
         rows = self.scan("balance_history", start=start, end=end, symbol=asset, account=account)
         return rows.sort("changed_at", "id").collect()
 
-    def sql(self, query: str, **params: object) -> Result:
+    def sql(self, query: str, /, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot.
 
         Args:
@@ -157,7 +157,7 @@ class HybridStore(Desk):
         Returns:
             The result: ``.pl() .arrow() .df() .rows()``.
         """
-        return self.analytics.sql(query, **params)
+        return self.analytics.sql(query, params=params)
 
     def scan(
         self,

@@ -1,1 +1,1 @@
-"""ASKING: one SQL question over hot rows and every archive, in one snapshot. The only room that loads duckdb, polars."""
+"""ASKING: one SQL question over hot rows and every archive. The only room that loads duckdb and polars."""

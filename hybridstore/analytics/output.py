@@ -69,4 +69,4 @@ def _csv(result: Result) -> str:
 
 def _json(result: Result) -> str:
     rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows()]
-    return msgspec.json.encode(rows, decimal_format="string").decode() + "\n"
+    return msgspec.json.encode(rows).decode() + "\n"

@@ -66,7 +66,7 @@ class Result:
             QueryFailed: pandas is not installed.
         """
         try:
-            import pandas as pd  # noqa: F401  named in the error below where it is missing
+            import pandas as pd  # noqa: F401  to_pandas() needs it and would say less
         except ImportError as error:
             raise QueryFailed(
                 "pandas is not installed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,13 +47,15 @@ class Analytics:
         self._lock = threading.Lock()
         self._closed = False
 
-    def sql(self, query: str, *, timeout_s: float | None = None, **params: object) -> Result:
+    def sql(
+        self, query: str, *, params: Mapping[str, object] | None = None, timeout_s: float | None = None
+    ) -> Result:
         """Ask one question in a snapshot of its own; the store's read transaction ends before the query runs.
 
         Args:
             query: A SELECT or EXPLAIN over datasets, in DuckDB's SQL; parameters as ``$name``.
+            params: The parameters by name.
             timeout_s: Cancel it after this many seconds.
-            **params: The parameters.
 
         Returns:
             The answer.
@@ -68,7 +70,7 @@ class Analytics:
             with open_snapshot(self._database, self._copy) as hot:
                 snapshot = Snapshot(hot, self._database.registry, self._verifier, connection)
                 snapshot.prepare(query)
-            return snapshot.sql(query, timeout_s=timeout_s, **params)
+            return snapshot.ask(query, params=params, timeout_s=timeout_s)
 
     def scan(
         self,

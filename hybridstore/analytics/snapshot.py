@@ -18,7 +18,7 @@ from hybridstore.schema.registry import Registry
 from hybridstore.schema.types import check_timestamp, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
     import polars as pl
@@ -75,13 +75,27 @@ class Snapshot:
                 self._create_view(self._registry[name])
                 self._views.add(name)
 
-    def sql(self, query: str, *, timeout_s: float | None = None, **params: object) -> Result:
+    def sql(self, query: str, /, **params: object) -> Result:
         """Ask one question.
 
         Args:
             query: A SELECT or EXPLAIN over datasets, in DuckDB's SQL; parameters as ``$name``.
-            timeout_s: Cancel it after this many seconds.
             **params: The parameters.
+
+        Returns:
+            The answer; for what is raised see :meth:`ask`.
+        """
+        return self.ask(query, params=params)
+
+    def ask(
+        self, query: str, *, params: Mapping[str, object] | None = None, timeout_s: float | None = None
+    ) -> Result:
+        """Ask one question with a time limit.
+
+        Args:
+            query: A SELECT or EXPLAIN over datasets, in DuckDB's SQL; parameters as ``$name``.
+            params: The parameters by name.
+            timeout_s: Cancel it after this many seconds.
 
         Returns:
             The answer.
@@ -94,7 +108,9 @@ class Snapshot:
         """
         self.prepare(query)
         with _translated(query), _deadline(self._connection, timeout_s):
-            return Result(self._connection.sql(query, params=params or None).to_arrow_table())
+            return Result(
+                self._connection.sql(query, params=dict(params) if params else None).to_arrow_table()
+            )
 
     def scan(
         self,

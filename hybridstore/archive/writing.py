@@ -137,13 +137,13 @@ def _sort_key(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     import pyarrow.compute as pc
 
     if not pa.types.is_string(column.type):
-        return column.cast(pa.int64()).to_numpy()
+        return np.asarray(column.cast(pa.int64()))
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     rank = np.empty(len(encoded.dictionary), dtype=np.int64)
     rank[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(encoded.dictionary))
-    return rank[encoded.indices.to_numpy()]
+    return np.asarray(rank[encoded.indices.to_numpy()])
 
 
 def _facts(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class HotSnapshot:
         self._manifests: dict[str, list[tuple[Any, ...]]] = {}
         self._rows: dict[str, pa.Table] = {}
         # The first read fixes the moment.
-        self.seq, self.ts_us = transaction.rows(statements["commit_position"])[0]
+        position = transaction.rows(statements["commit_position"])[0]
+        self.seq: int = position[0]
+        self.ts_us: int = position[1]
 
     def manifest(self, dataset: Dataset) -> list[tuple[Any, ...]]:
         """Return the files that count.

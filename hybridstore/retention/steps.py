@@ -95,8 +95,8 @@ def claim(session: WriteSession, dataset: Dataset, move: Move, rows_max: int) ->
     Raises:
         MoveFailed: The unit is being moved already.
     """
-    for row in session.execute(session.sql["open_moves"]).fetchall():
-        other = Move(*row)
+    rows: list[Any] = session.execute(session.sql["open_moves"]).fetchall()
+    for other in (Move(*row) for row in rows):
         if (other.dataset, other.start_us) == (move.dataset, move.start_us):
             raise MoveFailed(f"{move.dataset} of this day is being moved already ({other.move_id})")
     limit = session.one(f"limit_{dataset.name}", {**move.unit, "rows": rows_max})

@@ -96,7 +96,8 @@ def tiering_statements(dataset: Dataset) -> dict[str, str]:
 
     Returns:
         By name: ``units_<name>`` (day, rows, smallest and largest row number of each UTC day), ``limit_<name>`` (the
-        row number of the ``:rows``-th row of a unit), ``newest_<name>`` (the largest row number), ``purge_<name>`` (delete a unit's rows of a range of row
+        row number of the ``:rows``-th row of a unit), ``newest_<name>`` (the largest row number),
+        ``purge_<name>`` (delete a unit's rows of a range of row
         numbers).
     """
     assert dataset.tiering is not None
