@@ -20,6 +20,9 @@ import pytest
 
 from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy, load_settings
 from hybridstore.errors import ConfigError
+from hybridstore.schema.arrow import arrow_schema
+from hybridstore.schema.markdown import SQL_TYPES, reference
+from hybridstore.schema.registry import Registry
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
@@ -198,6 +201,27 @@ def test_documents_named_in_the_package_exist() -> None:
         if not (REPOSITORY / name).is_file()
     ]
     assert missing == []
+
+
+def test_the_reference_of_datasets_is_that_of_the_declarations() -> None:
+    written = (REPOSITORY / "docs" / "datasets.md").read_text(encoding="utf-8")
+    assert written == reference(Registry()), (
+        "write reference(Registry()) of hybridstore.schema.markdown to the page"
+    )
+
+
+def test_the_reference_names_the_types_that_sql_has() -> None:
+    import duckdb
+
+    connection = duckdb.connect()
+    registry = Registry()
+    for dataset in (registry[name] for name in registry.public):
+        connection.register("hot_rows", arrow_schema(dataset).empty_table())
+        columns = connection.sql("from hot_rows")
+        actual = dict(zip(columns.columns, map(str, columns.types), strict=True))
+        assert {c.name: actual[c.name] for c in dataset.columns} == {
+            c.name: SQL_TYPES[c.type][0] for c in dataset.columns
+        }
 
 
 def test_every_decision_is_in_the_index() -> None:
