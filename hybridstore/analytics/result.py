@@ -66,14 +66,11 @@ class Result:
             QueryFailed: pandas is not installed.
         """
         try:
-            import pandas as pd  # noqa: F401  to_pandas() needs it and would say less
+            return self._table.to_pandas()
         except ImportError as error:
             raise QueryFailed(
-                "pandas is not installed",
-                operation="df()",
-                hint="pip install pandas, or use .pl() or .arrow()",
+                "pandas is not installed", operation="df()", hint="pip install pandas, or use .pl() or .arrow()"
             ) from error
-        return self._table.to_pandas()
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return the answer as Python values.
