@@ -8,6 +8,10 @@ from hybridstore.clock import DAY_US
 
 ARCHIVES = "archives"
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_DEVICES = frozenset(
+    ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
+)
+"""What Windows takes for a device, whatever follows the first dot."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -15,21 +19,24 @@ def encode_name(name: str) -> str:
     """Make a name safe as part of a path on every system.
 
     Capitals, separators, NUL and everything outside a small set become %XX: ``A`` and ``a`` are one file on Windows
-    and macOS, and a device name such as CON cannot be a file there.
+    and macOS, a device name such as CON cannot be a file there, and a dot at the end is cut off.
 
     Args:
         name: Any text.
 
     Returns:
-        Text of lower-case letters, digits, ``-``, ``_``, ``.`` and ``%``, never empty, ``.`` or ``..``.
+        Text of lower-case letters, digits, ``-``, ``_``, ``.`` and ``%``: never empty, never a device, without a dot
+        at either end. No two names give the same text.
     """
     encoded = "".join(
         character if character in _SAFE else "".join(f"%{byte:02x}" for byte in character.encode())
         for character in name
     )
-    if encoded.startswith(".") or not encoded:
-        encoded = f"%2e{encoded[1:]}"
-    return encoded
+    if not encoded:
+        return "%"
+    if encoded.startswith(".") or encoded.partition(".")[0] in _DEVICES:
+        encoded = f"%{ord(encoded[0]):02x}{encoded[1:]}"
+    return f"{encoded[:-1]}%2e" if encoded.endswith(".") else encoded
 
 
 def unit_of(time_us: int) -> tuple[int, int]:

@@ -31,6 +31,17 @@ SELECT path FROM archive_files
 UNION SELECT path FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
 WHERE state IN ('claimed', 'publishing')
 
+-- name: purges_since
+-- What moves deleted from the hot store since a moment, and how far moves under way are: rows of the unit up to a row
+-- number. A move that ended says so in its row; one under way is as far as its file is visible.
+SELECT move_id, start_us, end_us, max_id
+FROM archive_moves INDEXED BY archive_moves_by_dataset_finished_at
+WHERE dataset = :dataset AND finished_at > :since_us AND state = 'done'
+UNION ALL
+SELECT m.move_id, m.start_us, m.end_us, f.visible_through
+FROM archive_moves AS m INDEXED BY archive_moves_by_dataset_start_us JOIN archive_files AS f ON f.file_id = m.file_id
+WHERE m.dataset = :dataset AND m.state IN ('claimed', 'publishing')
+
 -- name: last_audit_entry
 -- The end of the audit chain.
 SELECT entry, sha256 FROM audit_log ORDER BY entry DESC LIMIT 1
@@ -38,7 +49,3 @@ SELECT entry, sha256 FROM audit_log ORDER BY entry DESC LIMIT 1
 -- name: audit_entries
 -- The whole audit chain in order.
 SELECT entry, occurred_at, action, detail, previous_sha256, sha256 FROM audit_log ORDER BY entry
-
--- name: active_holds
--- Legal holds that are in force.
-SELECT dataset, start_us, end_us FROM legal_holds WHERE hold_id > '' AND released_at IS NULL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import filelock
@@ -11,7 +12,7 @@ import filelock
 from hybridstore.archive.layout import ARCHIVES
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
-from hybridstore.durable import make_directories
+from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
 from hybridstore.errors import StoreBusy
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.records import Record
@@ -177,12 +178,12 @@ class DataRetentionManager:
                     removed.append(path)
         return removed
 
-    def _only_mover(self) -> filelock.BaseFileLock:
+    def _only_mover(self) -> AbstractContextManager[object]:
         """Take the root's mover lock; it is gone with the process that held it."""
         make_directories(self._database.root / ARCHIVES)
-        lock = filelock.FileLock(self._database.root / LOCK_NAME, timeout=0)
+        lock = filelock.FileLock(self._database.root / LOCK_NAME, timeout=0, mode=PRIVATE_FILE_MODE)
         try:
-            lock.acquire()
+            return lock.acquire()
         except filelock.Timeout as error:
             raise StoreBusy(
                 "another process is moving rows of this store",
@@ -190,7 +191,6 @@ class DataRetentionManager:
                 path=str(self._database.root),
                 hint="wait for it to finish; it is safe to run again",
             ) from error
-        return lock
 
 
 class _Running:

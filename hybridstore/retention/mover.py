@@ -42,6 +42,8 @@ LOCK_LIMIT_MS = 8.0
 _STEP_ROWS_FIRST = 1_000
 _STEP_ROWS_MIN = 250
 _STEP_ROWS_MAX = 20_000
+_STEP_SPAN_MAX = 20_000
+"""Row numbers a step looks through at the most: rows of other days lie between those of the file."""
 _GROWTH_MAX = 2.0
 _PAUSE_MIN_S = 0.0003
 _PAUSE_MAX_S = 0.003
@@ -85,10 +87,8 @@ class Mover:
         """
         dataset = self._database.registry[planned.unit.dataset]
         move = self._claim(dataset, planned)
-        if move is None:
-            return None
         self._on_step("claimed")
-        file = self._write(dataset, move, planned.unit.id_min - 1)
+        file = self._write(dataset, move)
         if file is None:
             return None
         self._publish(dataset, move, file, read_ids(self._database.root / file.path))
@@ -119,8 +119,15 @@ class Mover:
                 self._take_back(move)
         return finished
 
-    def _claim(self, dataset: Dataset, planned: PlannedMove) -> Move | None:
+    def _claim(self, dataset: Dataset, planned: PlannedMove) -> Move:
         unit = planned.unit
+        max_id = unit.id_max
+        if unit.row_count > FILE_ROWS_MAX:
+            # Found before the lock is taken: it reads up to the whole table.
+            limit = {"start_us": unit.start_us, "end_us": unit.end_us, "rows": FILE_ROWS_MAX}
+            max_id = self._database.readers.rows(self._database.statements[f"limit_{dataset.name}"], limit)[
+                0
+            ][0]
         file_id = uuid.uuid4().hex
         target = Target(file_id, planned.tier, unit.start_us, unit.end_us, SCHEMA_VERSION)
         move = Move(
@@ -129,19 +136,21 @@ class Mover:
             tier=planned.tier,
             start_us=unit.start_us,
             end_us=unit.end_us,
-            max_id=0,
+            max_id=max_id,
             state="claimed",
             file_id=file_id,
             path=target.path(dataset),
         )
-        return self._database.writer.call(claim, dataset, move, FILE_ROWS_MAX, durability="full")
+        return self._database.writer.call(claim, move, durability="full")
 
-    def _write(self, dataset: Dataset, move: Move, id_above: int) -> ArchiveFile | None:
+    def _write(self, dataset: Dataset, move: Move) -> ArchiveFile | None:
         with self._database.readers.transaction() as transaction:
+            # Only now: before the claim a row with a smaller number could still come into the unit by an update.
+            first = transaction.rows(self._database.statements[f"first_{dataset.name}"], move.unit)
             rows = read_rows(
                 transaction,
                 dataset,
-                id_above=id_above,
+                id_above=first[0][0] - 1 if first else move.max_id,
                 id_through=move.max_id,
                 start_us=move.start_us,
                 end_us=move.end_us,
@@ -166,19 +175,15 @@ class Mover:
         step_rows = _STEP_ROWS_FIRST
         last_seq: int | None = None
         while position < len(ids):
-            end = min(position + step_rows, len(ids))
-            last = end == len(ids)
-            # The last step takes in whatever is claimed, so that a row the file lacks cannot stay behind unnoticed.
-            through = move.max_id if last else int(ids[end - 1])
-            step = Step(done_through, through, end - position, last)
+            step, end = _next_step(ids, position, done_through, step_rows)
             result = self._database.writer.call(publish, dataset, move, file, step, durability="full")
             held_s = time.perf_counter() - result.begun_s
             self.locked_ms.append(held_s * 1000)
-            self._on_rows(end - position)
-            self._on_step("done" if last else "published" if position == 0 else "purged")
+            self._on_rows(step.row_count)
+            self._on_step("done" if step.last else "published" if position == 0 else "purged")
             time.sleep(_pause_s(held_s, result, last_seq))
             step_rows = _next_step_rows(step_rows, result.work_s * 1000, held_s * 1000)
-            position, done_through, last_seq = end, through, result.seq
+            position, done_through, last_seq = end, step.through, result.seq
 
     def _done_through(self, file: ArchiveFile) -> int:
         found = self._database.readers.rows(self._database.statements["find_archive_files"], (file.file_id,))
@@ -199,6 +204,18 @@ def _remove(path: Path) -> None:
     if path.exists():
         path.unlink()
         fsync_directory(path.parent)
+
+
+def _next_step(
+    ids: np.ndarray[tuple[int], np.dtype[np.int64]], position: int, done_through: int, step_rows: int
+) -> tuple[Step, int]:
+    """Return the step that begins at a position of the file's row numbers, and where the next one begins."""
+    first = int(ids[position])
+    within_span = int(ids.searchsorted(first + _STEP_SPAN_MAX, side="left"))
+    end = min(position + step_rows, within_span)
+    # A long way without a row of the file is not searched again under the lock.
+    above = done_through if first - done_through <= _STEP_SPAN_MAX else first - 1
+    return Step(above, int(ids[end - 1]), end - position, end == len(ids)), end
 
 
 def _next_step_rows(step_rows: int, work_ms: float, held_ms: float) -> int:

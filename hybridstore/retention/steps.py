@@ -54,7 +54,7 @@ class Step(Record, frozen=True, gc=False):
     """What one publishing step is to do.
 
     Attributes:
-        above: Row numbers up to here are published and gone already.
+        above: No row of the file between what is published already and this number is left in the hot store.
         through: Row numbers up to here are published and deleted by this step.
         row_count: How many rows the file holds between the two.
         last: Whether nothing is left afterwards.
@@ -80,31 +80,28 @@ class StepResult(Record, frozen=True, gc=False):
     seq: int
 
 
-def claim(session: WriteSession, dataset: Dataset, move: Move, rows_max: int) -> Move | None:
-    """Claim a unit: from this commit on its rows cannot be changed.
+def claim(session: WriteSession, move: Move) -> Move:
+    """Claim a unit: from this commit on its rows up to ``max_id`` cannot be changed.
 
     Args:
         session: The write transaction.
-        dataset: The declaration.
-        move: The move; ``max_id`` is filled in here.
-        rows_max: Rows of one file at the most; what is beyond goes with the next move.
+        move: The move.
 
     Returns:
-        The move as recorded, or None where the unit has no rows (any more).
+        The move as recorded.
 
     Raises:
         MoveFailed: The unit is being moved already.
     """
     rows: list[Any] = session.execute(session.sql["open_moves"]).fetchall()
-    for other in (Move(*row) for row in rows):
+    for row in rows:
+        other = Move(*row)
         if (other.dataset, other.start_us) == (move.dataset, move.start_us):
-            raise MoveFailed(f"{move.dataset} of this day is being moved already ({other.move_id})")
-    limit = session.one(f"limit_{dataset.name}", {**move.unit, "rows": rows_max})
-    newest = session.one(f"newest_{dataset.name}")
-    if newest is None or newest[0] is None:
-        return None
-    max_id = limit[0] if limit else newest[0]
-    claimed = Move(**{**move.to_dict(), "max_id": max_id, "state": "claimed", "claimed_at": session.ts_us})
+            raise MoveFailed(
+                f"{move.dataset} of this day is being moved already ({other.move_id})",
+                hint="run the retention again: it first finishes what was begun",
+            )
+    claimed = Move(**{**move.to_dict(), "claimed_at": session.ts_us})
     session.run("insert_archive_moves", tuple(claimed.values()))
     return claimed
 

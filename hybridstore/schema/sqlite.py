@@ -95,10 +95,9 @@ def tiering_statements(dataset: Dataset) -> dict[str, str]:
         dataset: A tiered dataset.
 
     Returns:
-        By name: ``units_<name>`` (day, rows, smallest and largest row number of each UTC day), ``limit_<name>`` (the
-        row number of the ``:rows``-th row of a unit), ``newest_<name>`` (the largest row number),
-        ``purge_<name>`` (delete a unit's rows of a range of row
-        numbers).
+        By name: ``units_<name>`` (day, rows, smallest and largest row number of each UTC day), ``first_<name>`` (the
+        smallest row number of a unit), ``limit_<name>`` (the row number of its ``:rows``-th row), ``purge_<name>``
+        (delete its rows of a range of row numbers).
     """
     assert dataset.tiering is not None
     name, time = dataset.name, dataset.tiering.time
@@ -110,7 +109,7 @@ def tiering_statements(dataset: Dataset) -> dict[str, str]:
             f"WHERE {may_leave} GROUP BY day"
         ),
         f"limit_{name}": f"SELECT {ROW_ID} FROM {name} WHERE {unit} ORDER BY {ROW_ID} LIMIT 1 OFFSET :rows - 1",
-        f"newest_{name}": f"SELECT max({ROW_ID}) FROM {name}",
+        f"first_{name}": f"SELECT {ROW_ID} FROM {name} WHERE {unit} ORDER BY {ROW_ID} LIMIT 1",
         f"purge_{name}": f"DELETE FROM {name} WHERE {ROW_ID} > :above AND {ROW_ID} <= :through AND {unit}",
     }
 
