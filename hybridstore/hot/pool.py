@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from hybridstore.hot.guards import ProcessGuard
 
 Row = tuple[Any, ...]
 _WAIT_S = 5.0
+_INTERRUPT_S = 0.01
+"""How often a statement that shall end is told so: it may only just be starting."""
 
 
 class _Unbound(dict[str, None]):
@@ -43,13 +45,19 @@ class ReadTransaction:
         self._max_age_s = max_age_s
         self._lock = threading.Lock()
         self._begun_s = time.monotonic()
-        self.expired = False
+        self._over: Callable[[], StoreError] | None = None
+        self._ended = False
         connection.execute("BEGIN")
 
     @property
     def age_s(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self._begun_s
+
+    @property
+    def expired(self) -> bool:
+        """Whether it is over."""
+        return self._over is not None
 
     def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """Run one statement in the transaction.
@@ -62,37 +70,69 @@ class ReadTransaction:
             All its rows.
 
         Raises:
-            StoreError: The transaction was ended for its age.
+            StoreError: The transaction was ended, for its age or because its block or the store was left.
         """
         with self._lock:
-            if self.expired:
-                raise StoreError(
-                    f"this snapshot was closed after {self._max_age_s:g} s",
-                    path=str(self._path),
-                    hint="take a new snapshot, or raise reader_max_age_s",
-                )
+            if self._over is not None:
+                raise self._over()
             try:
                 return self._connection.execute(sql, parameters).fetchall()
             except apsw.Error as error:
+                if isinstance(error, apsw.InterruptError) and self._over is not None:
+                    raise self._over() from error
                 raise translate(error, "read a snapshot", self._path) from error
 
     def expire_if_old(self) -> bool:
-        """End the transaction if it is too old.
+        """End the transaction if it is too old, also in the middle of a statement.
 
         Returns:
             Whether it was ended now.
         """
         if self.expired or self.age_s <= self._max_age_s:
             return False
-        self.end()
+        self._end(self._too_old)
         return True
 
     def end(self) -> None:
         """End the transaction; a second time does nothing."""
-        with self._lock:
-            self.expired = True
-            if self._connection.in_transaction:
+        self._end(self._left)
+
+    def close(self) -> apsw.Connection:
+        """End the transaction because the store closes.
+
+        Returns:
+            Its connection, which is in no transaction and never used again.
+        """
+        self._end(self._closed)
+        return self._connection
+
+    def _end(self, why: Callable[[], StoreError]) -> None:
+        if self._over is None:
+            self._over = why
+        # A statement that is running in another thread would keep the log from shrinking until it is done.
+        while not self._lock.acquire(timeout=_INTERRUPT_S):
+            self._connection.interrupt()
+        try:
+            if not self._ended and self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+        finally:
+            self._ended = True
+            self._lock.release()
+
+    def _too_old(self) -> StoreError:
+        return StoreError(
+            f"this snapshot was closed after {self._max_age_s:g} s",
+            path=str(self._path),
+            hint="take a new snapshot, or raise reader_max_age_s",
+        )
+
+    def _left(self) -> StoreError:
+        return StoreError(
+            "this snapshot is over", path=str(self._path), hint="read inside the block that took it"
+        )
+
+    def _closed(self) -> StoreError:
+        return StoreClosed("the store was closed", path=str(self._path))
 
 
 class ReaderPool:
@@ -167,6 +207,8 @@ class ReaderPool:
         try:
             transaction = ReadTransaction(connection, self._path, self._config.reader_max_age_s)
             self._running.add(transaction)
+            if self._closed:  # it closed since the connection was taken
+                raise StoreClosed("the store is closed", path=str(self._path))
             yield transaction
         finally:
             if transaction is not None:
@@ -202,28 +244,38 @@ class ReaderPool:
         }
 
     def close(self) -> None:
-        """Close every connection; later use raises StoreClosed."""
+        """Close every connection; later use raises StoreClosed, a snapshot that is still held says the same."""
         with self._changed:
             self._closed = True
-            for transaction in tuple(self._running):
-                transaction.end()
-            for connection in self._all:
-                connection.close(True)  # noqa: FBT003  positional in apsw
-            self._all.clear()
-            self._points.clear()
-            self._scans.clear()
             self._changed.notify_all()
+        for transaction in tuple(self._running):
+            self._discard(transaction.close())
+        self._close_idle()
+        with self._changed:  # a point read in another thread takes microseconds and closes what it gives back
+            self._changed.wait_for(lambda: not self._all, _WAIT_S)
 
     def _give(self, idle: deque[apsw.Connection], connection: apsw.Connection) -> None:
-        if self._closed:
-            connection.close(True)  # noqa: FBT003  positional in apsw
-            return
         idle.append(connection)
-        if self._waiting:
+        if self._closed:
+            self._close_idle()
+        elif self._waiting:
             with self._changed:
                 self._changed.notify()
 
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._discard(self._points.pop() if self._points else self._scans.pop())
+
+    def _discard(self, connection: apsw.Connection) -> None:
+        connection.close(True)  # noqa: FBT003  positional in apsw
+        with self._changed:
+            if connection in self._all:
+                self._all.remove(connection)
+                self._changed.notify_all()
+
     def _take(self, idle: deque[apsw.Connection], *, scan: bool) -> apsw.Connection:
+        other = self._points if scan else self._scans
         deadline = time.monotonic() + _WAIT_S
         with self._changed:
             self._waiting += 1
@@ -231,8 +283,11 @@ class ReaderPool:
                 while True:
                     if self._closed:
                         raise StoreClosed("the store is closed", path=str(self._path))
-                    if idle:
+                    with suppress(IndexError):
                         return idle.pop()
+                    if len(self._all) >= self._config.max_connections:
+                        with suppress(IndexError):  # an idle reader of the other kind makes room
+                            self._discard(other.pop())
                     if len(self._all) < self._config.max_connections:
                         connection = open_connection(self._config, write=False, scan=scan)
                         self._all.append(connection)

@@ -1,0 +1,417 @@
+"""Group commit: who is acknowledged is durable and in order, who is at fault fails alone, nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from hybridstore.config import DATABASE_NAME, DatabaseConfig
+from hybridstore.errors import Conflict, InvalidValue, NotFound, StoreClosed, StoreError
+from hybridstore.hot.balances import Balance, prepare_balance, write_balance
+from hybridstore.hot.session import WriteSession
+from hybridstore.store import HybridStore
+from tests.hot.books import commit_seq, contents, rows
+
+TASKS = 100
+
+
+class Gate:
+    """Holds the writer thread in an operation, so that what is queued meanwhile becomes one batch."""
+
+    def __init__(self, store: HybridStore) -> None:
+        self._entered, self._open = threading.Event(), threading.Event()
+        self._held = store.database.writer.submit(None, self._wait)
+        assert self._entered.wait(10)
+
+    def _wait(self, _: WriteSession) -> None:
+        self._entered.set()
+        assert self._open.wait(30)
+
+    def release(self) -> None:
+        """Let the writer go on."""
+        self._open.set()
+        self._held.result(10)
+
+
+def put(store: HybridStore, asset: str, balance: object = 1) -> Future[Balance]:
+    return store.database.writer.submit(None, write_balance, prepare_balance(asset, Decimal(str(balance))))
+
+
+@contextmanager
+def statements_of(store: HybridStore) -> Iterator[list[str]]:
+    """Record what the writer's connection executes."""
+    seen: list[str] = []
+
+    def note(_: apsw.Cursor, sql: str, __: Any) -> bool:
+        seen.append(sql)
+        return True
+
+    def trace(session: WriteSession, tracer: Any) -> None:
+        session.connection.exec_trace = tracer
+
+    store.database.writer.call(trace, note)
+    yield seen
+    store.database.writer.call(trace, None)
+
+
+def fail(_: WriteSession, error: Exception) -> None:
+    raise error
+
+
+def broken_sql(session: WriteSession) -> None:
+    session.execute("SELECT * FROM no_such_table")
+
+
+def half_done(session: WriteSession) -> None:
+    """Write something, remember something, put something off, then fail."""
+    write_balance(session, prepare_balance("HALF", 1))
+    session.run("upsert_settings", ("half", "done"))
+    session.memory[("default", "A50")] = "rubbish"
+    raise RuntimeError("on purpose")
+
+
+def duplicate_key(session: WriteSession) -> None:
+    for _ in range(2):
+        session.execute("INSERT INTO settings (setting, value) VALUES ('twice', 'x')")
+
+
+def wrong_type(session: WriteSession) -> None:
+    session.execute("INSERT INTO commit_clock (slot, mark, seq, ts) VALUES (2, 'not bytes', 1, 1)")
+
+
+def test_a_batch_is_one_commit(store: HybridStore) -> None:
+    gate = Gate(store)
+    before = commit_seq(store)
+    futures = [put(store, f"A{number}", number) for number in range(TASKS)]
+    gate.release()
+    results = [future.result(10) for future in futures]
+    assert [result.asset for result in results] == [f"A{number}" for number in range(TASKS)]
+    assert commit_seq(store) == before + 2, "the gate and the batch"
+    assert len({result.recorded_at for result in results}) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "arguments", "expected"),
+    [
+        (fail, (InvalidValue("bad value"),), InvalidValue),
+        (fail, (ZeroDivisionError("bug in an operation"),), ZeroDivisionError),
+        (half_done, (), RuntimeError),
+        (duplicate_key, (), Conflict),
+        (wrong_type, (), Conflict),
+        (broken_sql, (), StoreError),
+    ],
+    ids=["value", "bug", "half done", "duplicate", "type", "sql"],
+)
+def test_in_a_batch_only_the_one_at_fault_fails(
+    store: HybridStore, bad: Any, arguments: tuple[Any, ...], expected: type[Exception]
+) -> None:
+    store.record_balance_update("A50", 7)
+    gate = Gate(store)
+    before = [put(store, f"A{number}", number) for number in range(50)]
+    faulty = store.database.writer.submit(None, bad, *arguments)
+    after = [put(store, f"A{number}", number) for number in range(50, TASKS)]
+    gate.release()
+    for number, future in enumerate([*before, *after]):
+        assert future.result(10).balance == number
+    with pytest.raises(expected):
+        faulty.result(10)
+    for number in range(TASKS):
+        found = store.get_latest_balance(f"A{number}")
+        assert found is not None
+        assert found.balance == number
+    assert store.get_latest_balance("HALF") is None
+    assert rows(store, "SELECT * FROM settings WHERE setting IN ('half', 'twice')") == []
+    # What was remembered is right too: the change is computed from what is stored.
+    assert rows(store, "SELECT change FROM balance_history WHERE asset = 'A50' ORDER BY id") == [
+        (None,),
+        ("43",),
+    ]
+    store.record_balance_update("A50", "50.5")
+    assert rows(store, "SELECT change FROM balance_history WHERE asset = 'A50' ORDER BY id")[-1] == ("0.5",)
+
+
+def test_a_failure_leaves_nothing_behind(store: HybridStore) -> None:
+    store.record_balance_update("A50", 1)
+    before = contents(store)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        store.database.writer.call(half_done)
+    assert contents(store) == before
+
+
+def test_a_position_after_a_failed_batch_is_the_stored_one(store: HybridStore) -> None:
+    store.create_position("p", "BTC/USDT", "LONG", 1, 100)
+    gate = Gate(store)
+    marked = store.database.writer.submit(None, mark_and_fail)
+    gate.release()
+    with pytest.raises(RuntimeError):
+        marked.result(10)
+    position = store.close_position("p", 101)
+    assert position.max_favourable == 0, "the mark of 900 was never committed"
+    assert position.realized_pnl == 1
+    with pytest.raises(NotFound, match="it is closed"):
+        store.close_position("p", 101)
+
+
+def mark_and_fail(session: WriteSession) -> None:
+    from hybridstore.hot.positions import close_position, price_position
+
+    price_position(session, "p", Decimal(900))
+    close_position(session, "p", Decimal(900), None, None)
+    raise RuntimeError("after the position was closed in memory")
+
+
+def test_many_threads_are_all_acknowledged(store: HybridStore) -> None:
+    def record(thread: int) -> list[int]:
+        return [int(store.record_balance_update(f"T{thread}", number).balance) for number in range(40)]
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(record, range(8)))
+    assert results == [list(range(40))] * 8
+    for thread in range(8):
+        found = rows(
+            store, "SELECT balance, change FROM balance_history WHERE asset = ? ORDER BY id", (f"T{thread}",)
+        )
+        assert found == [("0", None), *((str(number), "1") for number in range(1, 40))]
+
+
+def test_several_event_loops_at_once(store: HybridStore) -> None:
+    def loop_of_its_own(name: int) -> list[Decimal]:
+        async def record() -> list[Decimal]:
+            writer = store.database.writer
+            updates = [prepare_balance(f"L{name}-{number}", number) for number in range(50)]
+            done = await asyncio.gather(*(writer.submit_async(None, write_balance, one) for one in updates))
+            return [balance.balance for balance in done]
+
+        return asyncio.run(record())
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(loop_of_its_own, range(4)))
+    assert results == [[Decimal(number) for number in range(50)]] * 4
+    assert len(store.get_all_balances()) == 200
+
+
+def test_a_loop_that_was_closed_meanwhile_harms_nobody(store: HybridStore) -> None:
+    gate = Gate(store)
+
+    async def leave() -> None:
+        store.database.writer.submit_async(None, write_balance, prepare_balance("GONE", 1))
+
+    asyncio.run(leave())
+    staying = put(store, "STAYING")
+    gate.release()
+    assert staying.result(10).balance == 1
+    assert store.get_latest_balance("GONE") is not None
+
+
+async def test_a_cancelled_write_is_written_and_the_next_ones_are_acknowledged(root: Path) -> None:
+    with HybridStore(root) as store:
+        gate = Gate(store)
+        writer = store.database.writer
+        cancelled = writer.submit_async(None, write_balance, prepare_balance("CANCELLED", 1))
+        kept = writer.submit_async(None, write_balance, prepare_balance("KEPT", 2))
+        cancelled.cancel()
+        gate.release()
+        assert (await kept).balance == 2
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert store.get_latest_balance("CANCELLED") is not None
+
+
+def test_a_cancelled_future_of_a_thread_harms_nobody(store: HybridStore) -> None:
+    gate = Gate(store)
+    cancelled, kept = put(store, "CANCELLED"), put(store, "KEPT")
+    assert cancelled.cancel()
+    gate.release()
+    assert kept.result(10).asset == "KEPT"
+    assert store.get_latest_balance("CANCELLED") is not None
+
+
+def test_close_commits_what_is_queued(root: Path) -> None:
+    store = HybridStore(root).open()
+    gate = Gate(store)
+    futures = [put(store, f"A{number}", number) for number in range(TASKS)]
+    closing = threading.Thread(target=store.close)
+    closing.start()
+    gate.release()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert [future.result(0).balance for future in futures] == list(range(TASKS))
+    with HybridStore(root) as again:
+        assert len(again.get_all_balances()) == TASKS
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_writing_while_the_store_closes_is_acknowledged_or_refused(root: Path, attempt: int) -> None:
+    """Nobody hangs, and what was acknowledged is there afterwards."""
+    store = HybridStore(root).open()
+    acknowledged: list[str] = []
+    started = threading.Barrier(5)
+
+    def record(thread: int) -> None:
+        started.wait(10)
+        for number in range(10_000):
+            try:
+                store.record_balance_update(f"{thread}-{number}", 1)
+            except StoreClosed:
+                return
+            acknowledged.append(f"{thread}-{number}")
+
+    threads = [threading.Thread(target=record, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait(10)
+    threading.Event().wait(0.003 * attempt)
+    store.close()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive(), "a writer waits for ever"
+    with HybridStore(root) as again:
+        known = {balance.asset for balance in again.get_all_balances()}
+    assert known.issuperset(acknowledged)
+
+
+@pytest.mark.parametrize("attempt", range(6))
+def test_reading_while_the_store_closes_is_answered_or_refused(root: Path, attempt: int) -> None:
+    store = HybridStore(root).open()
+    store.record_balance_update("BTC", 1)
+    started = threading.Barrier(5)
+    wrong: list[BaseException] = []
+
+    def read() -> None:
+        started.wait(10)
+        try:
+            while True:
+                assert store.get_latest_balance("BTC") is not None
+                store.get_portfolio_summary()
+        except StoreClosed:
+            return
+        except BaseException as error:  # noqa: BLE001  whatever else it is, the test shows it
+            wrong.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait(10)
+    threading.Event().wait(0.003 * attempt)
+    store.close()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert wrong == []
+
+
+def test_a_closed_store_says_so(root: Path) -> None:
+    store = HybridStore(root)
+    for state in ("never opened", "closed"):
+        with pytest.raises(StoreClosed, match="not open") as caught:
+            store.record_balance_update("BTC", 1)
+        assert caught.value.path == str(root / DATABASE_NAME), state
+        with pytest.raises(StoreClosed, match="not open"):
+            store.get_latest_balance("BTC")
+        store.open()
+        store.close()
+        store.close()
+
+
+def test_a_writer_that_was_kept_beyond_the_close_refuses(root: Path) -> None:
+    with HybridStore(root) as store:
+        writer = store.database.writer
+    with pytest.raises(StoreClosed, match="closed"):
+        writer.call(write_balance, prepare_balance("BTC", 1))
+    writer.close()
+
+
+# -- durability ---------------------------------------------------------------------------------------------------
+
+
+def synchronous_at_commits(statements: list[str], first: str) -> list[str]:
+    """Return the setting in force at each COMMIT."""
+    current, found = first, []
+    for statement in statements:
+        if statement.startswith("PRAGMA synchronous"):
+            current = statement.split("=")[1].strip().lower()
+        elif statement == "COMMIT":
+            found.append(current)
+    return found
+
+
+@pytest.mark.parametrize("default", ["full", "normal"])
+def test_each_batch_is_as_durable_as_was_asked(root: Path, default: Any) -> None:
+    config = DatabaseConfig(database_path=str(root / DATABASE_NAME), durability=default)
+
+    def current(session: WriteSession) -> int:
+        level: int = session.connection.pragma("synchronous")
+        return level
+
+    with HybridStore(config=config) as store:
+        writer = store.database.writer
+        level = {"full": 2, "normal": 1}
+        for asked in (None, "normal", "full", "normal", None, "full", "full", None):
+            assert writer.call(current, durability=asked) == level[asked or default]
+        writer.call(current, durability="normal")
+        with statements_of(store) as seen:
+            writer.call(current, durability="full")
+            writer.call(current, durability="normal")
+            writer.call(current, durability="full")
+        first = default  # of the call that started the recording; its own pragma came before
+        assert synchronous_at_commits(seen, first)[1:4] == ["full", "normal", "full"]
+
+
+def test_one_piece_that_wants_full_makes_its_whole_batch_full(root: Path) -> None:
+    config = DatabaseConfig(database_path=str(root / DATABASE_NAME), durability="normal")
+    with HybridStore(config=config) as store, statements_of(store) as seen:
+        gate = Gate(store)
+        pieces = [
+            store.database.writer.submit(
+                "full" if number == 7 else None, write_balance, prepare_balance("A", number)
+            )
+            for number in range(10)
+        ]
+        gate.release()
+        assert [piece.result(10).balance for piece in pieces] == list(range(10))
+        assert synchronous_at_commits(seen, "normal")[-1] == "full"
+
+
+def test_an_unknown_durability_is_refused_and_not_taken_for_the_weaker(store: HybridStore) -> None:
+    before = contents(store)
+    wrong: Any = "ful"
+    with pytest.raises(InvalidValue, match="durability='ful'"):
+        store.record_balance_update("BTC", 1, durability=wrong)
+    assert contents(store) == before
+
+
+# -- commit clock -------------------------------------------------------------------------------------------------
+
+
+def test_the_commit_clock_counts_without_gaps_and_never_goes_back(store: HybridStore, clock: Any) -> None:
+    seen = []
+    for number in range(20):
+        clock.advance(-1_000_000 if number % 3 else 5_000_000)
+        store.record_balance_update("BTC", number)
+        seen.append(rows(store, "SELECT seq, ts FROM commit_clock")[0])
+    numbers = [seq for seq, _ in seen]
+    times = [ts for _, ts in seen]
+    assert numbers == list(range(numbers[0], numbers[0] + 20))
+    assert times == sorted(set(times))
+
+
+def test_what_is_remembered_does_not_grow_for_ever(store: HybridStore) -> None:
+    from hybridstore.hot.session import MEMORY_MAX
+
+    def fill(session: WriteSession) -> None:
+        session.memory.update(dict.fromkeys(range(MEMORY_MAX + 1)))
+
+    def size(session: WriteSession) -> int:
+        return len(session.memory)
+
+    store.database.writer.call(fill)
+    assert store.database.writer.call(size) == 0
