@@ -1,6 +1,6 @@
 """The demo's bot: watches the tape, trades on paper, and records everything through the hot path.
 
-Market data is gathered for a quarter of a second of the market's time and recorded in one transaction, as a bot
+Market data is gathered for half a second of the market's time and recorded in one transaction, as a bot
 fed by websockets would do. Every quote becomes the mark of its symbol, in order. A fill is recorded at once, with
 its order and the balances the exchange reports after it.
 """
@@ -31,7 +31,7 @@ CLIP_VALUE = Decimal(1_000)
 """What one clip of the strategy is worth, in USDT."""
 STRATEGY = "moving-average"
 BOT = "demo"
-_GATHER_US = SECOND_US // 4
+_GATHER_US = SECOND_US // 2
 _SNAPSHOT_US = SECOND_US
 
 
@@ -167,7 +167,7 @@ class PaperBot:
             "net_flow": self._net_flow,
             "base_currency": CASH,
         }
-        self._measure("insert(portfolio_snapshots)", partial(store.insert, "portfolio_snapshots", [row]))
+        self._measure("insert a snapshot", partial(store.insert, "portfolio_snapshots", [row]))
         self._net_flow = ZERO
 
 

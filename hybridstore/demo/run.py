@@ -6,7 +6,7 @@ What comes out is left in one folder: the store, which every other command can o
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,11 +14,11 @@ from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.demo.bot import PaperBot
 from hybridstore.demo.latency import LatencyBook
 from hybridstore.demo.market import MarketTape
-from hybridstore.demo.mover import run_mover
 from hybridstore.demo.place import REPORT, prepare_place
 from hybridstore.demo.recorded import read_market
 from hybridstore.demo.simulated import simulate_market
 from hybridstore.demo.stages import Stages, standard_error_bars
+from hybridstore.operations.maintenance import run_in_process
 from hybridstore.reports.collect import (
     Answers,
     Books,
@@ -38,6 +38,8 @@ from hybridstore.store import HybridStore
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from hybridstore.retention.manager import MoveReport
 
 CLOCK_DAYS = 45
 """How far the clock is put forward before the tiering job runs."""
@@ -127,8 +129,7 @@ def _run(root: Path, market_data: Sequence[Path], stages: Stages, *, overwrite: 
         _trade(session)
         before = _ask(session, "ask before", "Asking SQL while every row is hot")
         clock.advance(CLOCK_DAYS * DAY_US)
-        with stages.stage("move", f"{CLOCK_DAYS} days later: moving history into Parquet"):
-            moved = run_mover(place, clock.now_us())
+        moved = _move(session)
         after = _ask(session, "ask after", "Asking the same SQL again")
         with stages.stage("report", "Writing the page"):
             result = _tell(session, before, after, moved)
@@ -138,8 +139,8 @@ def _run(root: Path, market_data: Sequence[Path], stages: Stages, *, overwrite: 
 def _trade(session: _Session) -> None:
     session.bot.open_account()
     events = len(session.tape)
-    with session.stages.stage("trade", f"Trading on paper over {count(events)} events", events) as advance:
-        session.bot.replay(session.tape, advance)
+    with session.stages.stage("trade", f"Trading on paper over {count(events)} events", events) as bar:
+        session.bot.replay(session.tape, bar.advance)
 
 
 def _ask(session: _Session, name: str, text: str) -> Answers:
@@ -147,7 +148,18 @@ def _ask(session: _Session, name: str, text: str) -> Answers:
         return ask_proofs(snapshot)
 
 
-def _tell(session: _Session, before: Answers, after: Answers, moved: dict[str, Any]) -> DemoResult:
+def _move(session: _Session) -> MoveReport:
+    """Run the tiering job beside the open store, in a process of its own."""
+    text = f"{CLOCK_DAYS} days later: moving history into Parquet"
+    with session.stages.stage("move", text) as bar:
+        return run_in_process(
+            session.store.root,
+            now_us=session.clock.now_us(),
+            progress=lambda moved: bar.reach(moved.rows_done, moved.rows_total),
+        )
+
+
+def _tell(session: _Session, before: Answers, after: Answers, moved: MoveReport) -> DemoResult:
     store, bot = session.store, session.bot
     summary = store.get_portfolio_summary()
     with store.snapshot() as snapshot:
@@ -156,7 +168,7 @@ def _tell(session: _Session, before: Answers, after: Answers, moved: dict[str, A
     tiers = collect_tiers(store.database, hot_rows)
     proofs = compare_proofs(before, after)
     checks = (_check_input(session, books), check_proofs(proofs), *check_books(books, summary))
-    move = MoveFigures(moved["rows"], moved["files"], moved["size_bytes"], moved["elapsed_s"], CLOCK_DAYS)
+    move = MoveFigures(moved.rows, moved.files, moved.size_bytes, moved.elapsed_s, CLOCK_DAYS)
     data = ReportData(
         title="Paper trading, hot and archived",
         source=session.tape.source,

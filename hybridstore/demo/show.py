@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
@@ -38,9 +39,7 @@ def show_demo(result: DemoResult, console: Console) -> None:
         f"{duration(move.seconds * _SECOND_US)}, [bold]{count(round(move.rows / move.seconds))} rows per second[/], "
         f"[bold]{move.size_bytes / move.rows:.2f} bytes per row[/]\n"
     )
-    for check in result.checks:
-        mark = "[green]holds[/]" if check.passed else "[bold red]FAILS[/]"
-        console.print(f"{mark}  {escape(check.name)}: {escape(check.finding)}")
+    console.print(_checks(result))
     root, question = escape(result.root), " ".join(QUESTIONS["example_question"].split())
     console.print(
         f"\nThe page:   {escape(result.report)}\nThe store:  hybridstore status --root {root}\n"
@@ -51,9 +50,17 @@ def show_demo(result: DemoResult, console: Console) -> None:
 
 
 def _table(title: str, *columns: str) -> RichTable:
-    table = RichTable(title=title, title_justify="left")
+    table = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD, title_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
+        table.add_column(column, justify="right" if number else "left", no_wrap=not number)
+    return table
+
+
+def _checks(result: DemoResult) -> RichTable:
+    table = RichTable(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for check in result.checks:
+        mark = "[green]holds[/]" if check.passed else "[bold red]FAILS[/]"
+        table.add_row(mark, escape(check.name), escape(check.finding))
     return table
 
 
@@ -70,7 +77,7 @@ def _symbols(result: DemoResult) -> RichTable:
         "Totals by symbol", "symbol", "market trades", "sum of amounts", "fills", "fees", "realised"
     )
     for row in result.books.symbols:
-        own = (exact(row.fees), rounded(row.realized, signed=True)) if row.fills else (NOTHING, NOTHING)
+        own = (rounded(row.fees), rounded(row.realized, signed=True)) if row.fills else (NOTHING, NOTHING)
         table.add_row(row.symbol, count(row.market_trades), exact(row.market_amount), count(row.fills), *own)
     return table
 

@@ -7,9 +7,33 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rich.progress import Progress
+
+
+class Bar:
+    """One stage's progress.
+
+    Args:
+        bars: Where it is shown; None shows nothing.
+        text: What it says.
+        steps: How many steps there are; None where that is not known yet.
+    """
+
+    def __init__(self, bars: Progress | None, text: str, steps: int | None) -> None:
+        self._bars = bars
+        self._task = None if bars is None else bars.add_task(text, total=steps)
+
+    def advance(self, steps: int) -> None:
+        """Say that so many more steps are done."""
+        if self._bars is not None and self._task is not None:
+            self._bars.advance(self._task, steps)
+
+    def reach(self, done: int, steps: int) -> None:
+        """Say that ``done`` of ``steps`` steps are done."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, completed=done, total=steps)
 
 
 class Stages:
@@ -27,29 +51,22 @@ class Stages:
         self._bars = bars
 
     @contextmanager
-    def stage(self, name: str, text: str, steps: int | None = None) -> Iterator[Callable[[int], None]]:
+    def stage(self, name: str, text: str, steps: int | None = None) -> Iterator[Bar]:
         """Time what happens inside a ``with`` block.
 
         Args:
             name: The stage's name in :attr:`seconds`.
-            text: What the bar says.
-            steps: How many steps it has; None for a stage whose end cannot be foreseen.
+            text: What its bar says.
+            steps: How many steps it has; None where that is not known yet.
 
         Yields:
-            A function that takes how many steps were done.
+            The bar; it is full when the block ends.
         """
         begun_s = time.perf_counter()
-        if self._bars is None:
-            yield _ignore
-        else:
-            bars, task = self._bars, self._bars.add_task(text, total=steps)
-            yield lambda done: bars.advance(task, done)
-            bars.update(task, total=steps or 1, completed=steps or 1)
+        bar = Bar(self._bars, text, steps)
+        yield bar
+        bar.reach(steps or 1, steps or 1)
         self.seconds[name] = time.perf_counter() - begun_s
-
-
-def _ignore(_done: int) -> None:
-    """Take the place of a bar nobody sees."""
 
 
 def standard_error_bars() -> Progress:

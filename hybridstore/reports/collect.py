@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,6 +26,7 @@ from hybridstore.reports.wording import count, counted, exact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hybridstore.analytics.snapshot import Snapshot
     from hybridstore.hot.database import DatabaseManager
     from hybridstore.portfolio.summary import PortfolioSummary
 
@@ -33,27 +34,6 @@ QUESTIONS = load_named_sql("hybridstore.reports")
 _PROOF = "proof_"
 Answers = dict[str, tuple[tuple[str, ...], Answer]]
 """By name of a question: names of the answer's columns, and its rows."""
-
-
-class Rows(Protocol):
-    """An answer to a SQL question."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """Names of the columns."""
-        ...
-
-    def rows(self) -> Sequence[tuple[Any, ...]]:
-        """Return the rows, money as Decimal and times as aware datetimes."""
-        ...
-
-
-class Asks(Protocol):
-    """Whatever answers SQL over every tier: a store, or a snapshot of one."""
-
-    def sql(self, query: str, /, **params: object) -> Rows:
-        """Ask one question."""
-        ...
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -72,11 +52,11 @@ class Books(msgspec.Struct, frozen=True):
     balances: tuple[BalanceRow, ...]
 
 
-def ask_proofs(asks: Asks) -> Answers:
+def ask_proofs(snapshot: Snapshot) -> Answers:
     """Ask every question by which a move is proved.
 
     Args:
-        asks: A store, or better a snapshot, so that all answers are of one moment.
+        snapshot: The moment all answers are of.
 
     Returns:
         The answers.
@@ -84,7 +64,7 @@ def ask_proofs(asks: Asks) -> Answers:
     answers: Answers = {}
     for name in QUESTIONS:
         if name.startswith(_PROOF):
-            answer = asks.sql(QUESTIONS[name])
+            answer = snapshot.sql(QUESTIONS[name])
             answers[name] = (tuple(answer.columns), tuple(answer.rows()))
     return answers
 
@@ -108,11 +88,11 @@ def compare_proofs(before: Answers, after: Answers) -> tuple[Proof, ...]:
     return tuple(proofs)
 
 
-def collect_books(asks: Asks, summary: PortfolioSummary) -> Books:
+def collect_books(snapshot: Snapshot, summary: PortfolioSummary) -> Books:
     """Read what an account did and has.
 
     Args:
-        asks: A store, or better a snapshot.
+        snapshot: The moment to read.
         summary: The account's value.
 
     Returns:
@@ -120,13 +100,13 @@ def collect_books(asks: Asks, summary: PortfolioSummary) -> Books:
     """
     account = summary.account
     return Books(
-        equity=tuple(EquityPoint(*row) for row in _ask(asks, "equity_curve", account)),
-        symbols=tuple(_symbol_totals(*row) for row in _ask(asks, "symbol_totals", account)),
+        equity=tuple(EquityPoint(*row) for row in _ask(snapshot, "equity_curve", account)),
+        symbols=tuple(_symbol_totals(*row) for row in _ask(snapshot, "symbol_totals", account)),
         positions=tuple(
             PositionRow(row.symbol, row.side, row.amount, row.entry_price, row.mark_price, row.unrealized_pnl)
             for row in summary.positions
         ),
-        balances=_balances(asks, account),
+        balances=_balances(snapshot, account),
     )
 
 
@@ -149,8 +129,7 @@ def collect_tiers(database: DatabaseManager, hot_rows: Mapping[str, int]) -> tup
             for found, tier, number, held, size in archived
             if found == name
         ]
-        if hot or files:
-            rows += [TierRow(name, "hot", hot, 0, None), *files]
+        rows += [TierRow(name, "hot", hot, 0, None), *files] if hot else files
     return tuple(rows)
 
 
@@ -180,8 +159,8 @@ def check_proofs(proofs: Sequence[Proof]) -> Check:
     return Check("Before and after the move SQL gives the same answers", finding, passed=not different)
 
 
-def _ask(asks: Asks, name: str, account: str) -> Sequence[tuple[Any, ...]]:
-    return asks.sql(QUESTIONS[name], account=account).rows()
+def _ask(snapshot: Snapshot, name: str, account: str) -> Sequence[tuple[Any, ...]]:
+    return snapshot.sql(QUESTIONS[name], account=account).rows()
 
 
 def _symbol_totals(symbol: str, trades: int, amount: Decimal, notional: Decimal, *own: Any) -> SymbolTotals:
@@ -192,9 +171,9 @@ def _symbol_totals(symbol: str, trades: int, amount: Decimal, notional: Decimal,
     )
 
 
-def _balances(asks: Asks, account: str) -> tuple[BalanceRow, ...]:
-    reported = dict(_ask(asks, "reported_balances", account))
-    booked = dict(_ask(asks, "ledger_sums", account))
+def _balances(snapshot: Snapshot, account: str) -> tuple[BalanceRow, ...]:
+    reported = dict(_ask(snapshot, "reported_balances", account))
+    booked = dict(_ask(snapshot, "ledger_sums", account))
     return tuple(
         BalanceRow(asset, reported.get(asset, ZERO), booked.get(asset, ZERO))
         for asset in sorted({*reported, *booked})

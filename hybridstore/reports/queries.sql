@@ -1,4 +1,5 @@
--- What the report asks. Each question is one snapshot over every tier. The first group is also what a move is
+-- What the report asks, of one snapshot over every tier. Prices are widened before they are multiplied: DuckDB
+-- keeps the product of two DECIMAL(18) in 18 digits and refuses larger ones. The first group is also what a move is
 -- proved by: the same answers, to the last digit, before and after.
 
 -- name: proof_market_trades
@@ -7,7 +8,7 @@ SELECT
     symbol,
     count(*) AS trades,
     sum(amount) AS amount,
-    sum(price * amount) AS notional,
+    sum(CAST(price AS DECIMAL(38, 8)) * amount) AS notional,
     count(*) FILTER (WHERE side = 'buy') AS buys,
     min(traded_at) AS first_at,
     max(traded_at) AS last_at
@@ -100,7 +101,7 @@ ORDER BY taken_at;
 -- name: symbol_totals
 -- Market data and the account's own fills by symbol.
 WITH market AS (
-    SELECT symbol, count(*) AS trades, sum(amount) AS amount, sum(price * amount) AS notional
+    SELECT symbol, count(*) AS trades, sum(amount) AS amount, sum(CAST(price AS DECIMAL(38, 8)) * amount) AS notional
     FROM market_trades
     GROUP BY symbol
 ),
