@@ -189,11 +189,15 @@ def _increase(position: PositionState, fill: FillInput) -> PositionState:
     amount = add(position.amount, fill.amount)
     cost = add(position.entry_cost, fill_cost(fill))
     units = multiply(amount, position.contract_size)
+    if not position.inverse:
+        entry = divide(cost, units)
+    else:  # a speck of contracts may cost less than the last place can say, and then no average follows from it
+        entry = divide(units, cost) if cost else fill.price
     return msgspec.structs.replace(
         position,
         amount=amount,
         entry_cost=cost,
-        entry_price=divide(units, cost) if position.inverse else divide(cost, units),
+        entry_price=entry,
         fees=add(position.fees, fill.fee_in_quote),
         peak_amount=max(position.peak_amount, amount),
     )

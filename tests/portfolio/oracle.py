@@ -87,7 +87,10 @@ class Oracle:
             holding.quantity += deal.quantity
             holding.cost += deal.value
             units = abs(holding.quantity) * deal.contract_size
-            holding.entry = money(units / holding.cost if deal.inverse else holding.cost / units)
+            if deal.inverse:
+                holding.entry = money(units / holding.cost) if holding.cost else deal.price
+            else:
+                holding.entry = money(holding.cost / units)
             holding.peak = max(holding.peak, abs(holding.quantity))
             holding.fees += deal.fee
         elif abs(deal.quantity) <= abs(holding.quantity):

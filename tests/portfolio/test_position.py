@@ -158,6 +158,13 @@ def test_an_inverse_short_earns_when_the_price_falls() -> None:
     assert unrealized_pnl(state, Decimal(80_000)) == Decimal("-0.0075")
 
 
+def test_a_speck_of_inverse_contracts_may_cost_nothing() -> None:
+    state = after(
+        inverse("sell", "1000", "0.000000000000000001"), inverse("sell", "2000", "0.000000000000000001")
+    )
+    assert figures(state.amount, state.entry_cost, state.entry_price) == figures(Decimal("2e-18"), 0, 2000)
+
+
 def test_contracts_of_a_size() -> None:
     size = Decimal("0.01")
     bought, sold = fill("buy", "50000", "3"), fill("sell", "51000", "1")
