@@ -8,9 +8,10 @@ not durable; a file that nobody ever fsynced or renamed does not survive at all.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 _FIRST_INODE = 1_000_000
 """Far from the numbers the VFS gives."""
+
+
+class Died(BaseException):
+    """The process ends here. No handler of the product catches it, as none would run after SIGKILL."""
 
 
 class FileRecorder:
@@ -42,8 +47,12 @@ class FileRecorder:
         self._take_what_is_there()
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Watch the calls of this process until the block ends."""
+    def recording(self, die_after: int | None = None) -> Iterator[None]:
+        """Watch the calls of this process until the block ends.
+
+        Args:
+            die_after: The number of the watched call after which the process "dies": :class:`Died` is raised.
+        """
         watched: dict[str, Callable[[Any], Any]] = {
             "mkdir": self._mkdir,
             "rename": self._rename,
@@ -52,7 +61,19 @@ class FileRecorder:
             "remove": self._unlink,
             "fsync": self._fsync,
         }
-        with patch.multiple(os, **{name: make(getattr(os, name)) for name, make in watched.items()}):
+        left = itertools.count(-1 if die_after is None else die_after, -1)
+
+        def mortal(call: Callable[..., None]) -> Callable[..., None]:
+            def call_and_die(*arguments: Any, **options: Any) -> None:
+                call(*arguments, **options)
+                if next(left) == 1:
+                    raise Died
+
+            return call_and_die
+
+        with ExitStack() as patches:
+            for name, make in watched.items():
+                patches.enter_context(patch.object(os, name, mortal(make(getattr(os, name)))))
             yield
 
     def _take_what_is_there(self) -> None:

@@ -29,6 +29,11 @@ _MANIFEST = (
 )
 
 
+WAYS = ("one", "two", "folder", "limitless")
+"""Manifest and hot rows in one transaction; in two; the folder instead of the manifest; whole files instead of the
+part that is published."""
+
+
 class Wrong(AssertionError):
     """A snapshot showed something that must never be."""
 
@@ -38,15 +43,21 @@ class Observer:
 
     Args:
         root: The store's folder.
-        pause_s: How long to wait between the manifest and the files: time for a mover to pull them away.
-        one_snapshot: False makes a mutant that reads manifest and hot rows in two transactions.
+        way: How to read, see :data:`WAYS`; all but "one" are mutants.
+        decoded: Rows of files by SHA-256, to share between observers of stores that hold the same files.
     """
 
-    def __init__(self, root: Path, *, pause_s: float = 0.0, one_snapshot: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        way: str = "one",
+        decoded: dict[str, dict[int, Row]] | None = None,
+    ) -> None:
         self._root = root
-        self._pause_s = pause_s
-        self._one_snapshot = one_snapshot
-        self._decoded: dict[str, dict[int, Row]] = {}
+        assert way in WAYS
+        self._way = way
+        self._decoded: dict[str, dict[int, Row]] = {} if decoded is None else decoded
         self._connection = apsw.Connection(str(root / DATABASE_NAME), flags=apsw.SQLITE_OPEN_READWRITE)
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._connection.set_busy_timeout(10_000)
@@ -56,8 +67,11 @@ class Observer:
         """Close the connection."""
         self._connection.close()
 
-    def rows(self) -> Rows:
+    def rows(self, pause_s: float = 0.0) -> Rows:
         """Read everything in one snapshot.
+
+        Args:
+            pause_s: How long to wait between the manifest and the files: time for a mover to pull them away.
 
         Returns:
             All rows of the datasets, by dataset and row number.
@@ -68,9 +82,11 @@ class Observer:
         self._connection.execute("BEGIN")
         try:
             manifest: list[tuple[Any, ...]] = self._connection.execute(_MANIFEST).fetchall()
-            if not self._one_snapshot:
+            if self._way == "folder":
+                manifest = self._all_files()
+            if self._way == "two":
                 self._connection.execute("ROLLBACK; BEGIN")
-            time.sleep(self._pause_s)
+            time.sleep(pause_s)
             found: Rows = {dataset.name: {} for dataset in DATASETS}
             for dataset in DATASETS:
                 for entry in manifest:
@@ -109,9 +125,20 @@ class Observer:
             rows = self._decoded[sha256] = _decode(dataset, content)
         if (len(rows), min(rows), max(rows)) != (row_count, id_min, id_max):
             raise Wrong(f"{path} holds {len(rows)} rows {min(rows)}..{max(rows)}, the manifest says {entry}")
-        if visible_through is None:
+        if visible_through is None or self._way == "limitless":
             return rows
         return {number: row for number, row in rows.items() if number <= visible_through}
+
+    def _all_files(self) -> list[tuple[Any, ...]]:
+        """Make a manifest of what lies in the folder, as a reader would who believes in folders."""
+        entries = []
+        for path in sorted((self._root / "archives").rglob("*.parquet")):
+            content, name = path.read_bytes(), path.relative_to(self._root).as_posix()
+            dataset = next(dataset for dataset in DATASETS if path.name.startswith(f"{dataset.name}-"))
+            ids = _decode(dataset, content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            entries.append((dataset.name, name, None, len(ids), len(content), sha256, min(ids), max(ids)))
+        return entries
 
     def _hot(self, dataset: Dataset) -> dict[int, Row]:
         columns = ", ".join(("id", *dataset.column_names))

@@ -32,12 +32,12 @@ class ImageFolder:
         Args:
             image: The files to write.
         """
-        for old in list(self.path.iterdir()):
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        for old in [path for path in self.path.rglob("*") if path.is_file()]:
+            old.unlink()
         for name, content in image.files.items():
             file = self.path / name
-            if "/" in name:
-                file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.parent.is_dir():
+                file.parent.mkdir(parents=True)
             file.write_bytes(content)
 
     @contextmanager

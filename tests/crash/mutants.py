@@ -1,0 +1,172 @@
+"""Deliberate breaks of the move protocol. The harnesses are worth something only if they notice each of them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from hybridstore import durable
+from hybridstore.archive import writing
+from hybridstore.retention import mover, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+
+    from hybridstore.archive.manifest import ArchiveFile
+    from hybridstore.hot.session import WriteSession
+    from hybridstore.retention.steps import Move, Step, StepResult
+    from hybridstore.schema.dataset import Dataset
+
+_GAP_S = 0.01
+"""How long a broken protocol leaves its wrong state standing: what a loaded machine would do to it."""
+
+
+def _commit_between(session: WriteSession) -> None:
+    session.execute("COMMIT")
+    time.sleep(_GAP_S)
+    session.execute("BEGIN IMMEDIATE")
+
+
+def _purge(session: WriteSession, dataset: Dataset, move: Move, step: Step) -> int:
+    return session.run(f"purge_{dataset.name}", {**move.unit, "above": step.above, "through": step.through})
+
+
+class _NoPurge:
+    """A session whose purges delete nothing but claim to have deleted what was expected."""
+
+    def __init__(self, session: WriteSession, step: Step) -> None:
+        self._session = session
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, name: str, parameters: Any = ()) -> int:
+        return self._step.row_count if name.startswith("purge_") else self._session.run(name, parameters)
+
+
+def _publish_then_delete(
+    session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step
+) -> StepResult:
+    result = steps.publish(_NoPurge(session, step), dataset, move, file, step)  # type: ignore[arg-type]
+    _commit_between(session)
+    _purge(session, dataset, move, step)
+    return result
+
+
+def _delete_then_publish(
+    session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step
+) -> StepResult:
+    _purge(session, dataset, move, step)
+    _commit_between(session)
+    return steps.publish(_NoPurge(session, step), dataset, move, file, step)  # type: ignore[arg-type]
+
+
+def _delete_wider(
+    session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step
+) -> StepResult:
+    result = steps.publish(session, dataset, move, file, step)
+    session.execute(f"DELETE FROM {dataset.name} WHERE id > ? AND id <= ?", (step.above, step.through))
+    return result
+
+
+@contextmanager
+def _publishing(publish: Callable[..., StepResult]) -> Iterator[None]:
+    with patch.object(mover, "publish", publish):
+        yield
+
+
+@contextmanager
+def _renamed_after_commit() -> Iterator[None]:
+    """The file gets its name once the manifest counts on it, not before."""
+    waiting: dict[Path, Path] = {}
+
+    def remember(temporary: Path, final: Path) -> None:
+        waiting[final] = temporary
+
+    def read_ids(path: Path) -> Any:
+        return writing.read_ids(waiting.get(path, path))
+
+    def publish(
+        session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step
+    ) -> StepResult:
+        result = steps.publish(session, dataset, move, file, step)
+        _commit_between(session)
+        for final, temporary in list(waiting.items()):
+            durable.publish_file(temporary, final)
+            del waiting[final]
+        return result
+
+    with ExitStack() as broken:
+        broken.enter_context(patch.object(writing, "publish_file", remember))
+        broken.enter_context(patch.object(mover, "read_ids", read_ids))
+        broken.enter_context(_publishing(publish))
+        yield
+
+
+@contextmanager
+def _without_file_fsync() -> Iterator[None]:
+    with patch.object(writing, "fsync_file", lambda _path: None):
+        yield
+
+
+@contextmanager
+def _without_folder_fsync() -> Iterator[None]:
+    with patch.object(durable, "fsync_directory", lambda _path: None):
+        yield
+
+
+@contextmanager
+def lossy_device() -> Iterator[None]:
+    """No mutant but a fault: the device loses the last row of every file. The product must notice."""
+    real = writing._write_parquet
+
+    def lose(path: Path, dataset: Dataset, rows: pa.Table, facts: dict[str, Any]) -> None:
+        real(path, dataset, rows.slice(0, max(rows.num_rows - 1, 1)), facts)
+
+    with patch.object(writing, "_write_parquet", lose):
+        yield
+
+
+@contextmanager
+def _without_verification() -> Iterator[None]:
+    """Nobody reads back what a lossy device kept, and nobody counts what a step purges."""
+
+    def publish(
+        session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step
+    ) -> StepResult:
+        result = steps.publish(_NoPurge(session, step), dataset, move, file, step)  # type: ignore[arg-type]
+        _purge(session, dataset, move, step)
+        return result
+
+    with ExitStack() as broken:
+        broken.enter_context(lossy_device())
+        broken.enter_context(patch.object(writing, "_read_back", lambda _path, _rows: None))
+        broken.enter_context(_publishing(publish))
+        yield
+
+
+MUTANTS: dict[str, Callable[[], Any]] = {
+    "publish and delete in two transactions": lambda: _publishing(_publish_then_delete),
+    "delete before publish": lambda: _publishing(_delete_then_publish),
+    "rename after commit": _renamed_after_commit,
+    "no fsync of the file": _without_file_fsync,
+    "no fsync of the folder": _without_folder_fsync,
+    "delete wider than the file": lambda: _publishing(_delete_wider),
+    "no verification": _without_verification,
+}
+"""By name, a context manager that breaks the protocol in this process while it is entered."""
+SEEN_BY_POWER_CUTS = tuple(MUTANTS)
+SEEN_BY_KILLS = (
+    "publish and delete in two transactions",
+    "delete before publish",
+    "rename after commit",
+    "delete wider than the file",
+    "no verification",
+)
+"""A kill leaves the page cache, so what was not flushed is not missed."""
