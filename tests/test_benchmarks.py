@@ -1,0 +1,104 @@
+"""Every benchmark runs, so that none can rot. Nothing here is timed: a shared machine would fail fair code."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks import __main__ as summary
+from benchmarks import figures
+from benchmarks.figures import Figure, Limit, Run
+from benchmarks.peers import LIBRARIES
+from benchmarks.timing import Paired, spread
+
+PEERS = {name for name, module in LIBRARIES.items() if find_spec(module)}
+SUPPORT = {"__init__", "__main__", "figures", "peers", "timing", "workload"}
+FOLDER = Path(summary.__file__).parent
+
+
+@pytest.mark.parametrize("name", summary.present())
+def test_a_benchmark_runs(name: str) -> None:
+    run = figures.run_benchmark(name, summary.load(name), "small")
+    assert run.figures
+    assert len({figure.name for figure in run.figures}) == len(run.figures)
+    for figure in run.figures:
+        assert math.isfinite(figure.ours), figure
+        assert figure.ours >= 0, figure
+        assert figure.raw is None or figure.raw > 0, figure
+        assert set(figure.peers) <= PEERS, figure
+        assert not figure.limits or figure.point, (
+            f"{figure.name} has a limit that no acceptance point asks for"
+        )
+    assert figures.table(name, run.figures).row_count == len(run.figures)
+    assert msgspec.json.decode(msgspec.json.encode(run), type=Run) == run
+
+
+def test_every_module_is_a_benchmark_or_serves_them() -> None:
+    modules = {path.stem for path in FOLDER.glob("*.py")}
+    assert modules - SUPPORT == set(summary.present())
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        summary.main(["no_such_benchmark"])
+    assert "no benchmark no_such_benchmark" in capsys.readouterr().err
+
+
+def test_a_run_is_appended_as_one_line(tmp_path: Path) -> None:
+    run = figures.run_benchmark("example", lambda _size: [Figure(name="a", unit="us", ours=1.5)], "small")
+    for _ in range(2):
+        path = figures.append(run, tmp_path / "results")
+    lines = path.read_bytes().splitlines()
+    assert [msgspec.json.decode(line, type=Run) for line in lines] == [run, run]
+
+
+@pytest.mark.parametrize(
+    ("figure", "passed"),
+    [
+        (Figure(name="a", unit="us", ours=3, raw=2, limits=(Limit(of="ratio", at_most=1.5),)), True),
+        (Figure(name="a", unit="us", ours=3, raw=2, limits=(Limit(of="ratio", at_most=1.4),)), False),
+        (
+            Figure(name="a", unit="us", ours=3, raw=2, ratio=2, limits=(Limit(of="ratio", at_most=1.5),)),
+            False,
+        ),
+        (Figure(name="a", unit="us", ours=3, limits=(Limit(of="ratio", at_most=9),)), False),
+        (Figure(name="a", unit="/s", ours=3, limits=(Limit(of="ours", at_least=3),)), True),
+        (Figure(name="a", unit="/s", ours=3, limits=(Limit(of="ours", at_least=4),)), False),
+        (Figure(name="a", unit="/s", ours=3), None),
+    ],
+)
+def test_a_figure_keeps_its_limits(*, figure: Figure, passed: bool | None) -> None:
+    assert figure.passed is passed
+
+
+@pytest.mark.parametrize(("size", "code"), [("full", 1), ("small", 0)])
+def test_only_a_full_run_can_miss_a_limit(
+    size: figures.Size, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missed = Figure(name="slow thing", unit="us", ours=9, limits=(Limit(of="ours", at_most=8),))
+    assert figures.main("example", lambda _size: [missed], None, ["--size", size]) == code
+    printed = capsys.readouterr().out
+    assert "slow thing" in printed
+    assert "FAIL" in printed
+
+
+def test_json_is_one_line_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    figures.main("example", lambda _size: [Figure(name="a", unit="us", ours=1)], None, ["--json"])
+    run = msgspec.json.decode(capsys.readouterr().out, type=Run)
+    assert (run.benchmark, run.figures[0].name) == ("example", "a")
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    assert spread(range(1, 201)) == (100, 198, 200)
+    assert spread([7_000], 1000) == (7, 7, 7)
+
+
+def test_paired_rounds_compare_within_a_round() -> None:
+    pairs = Paired()
+    for ours, raw in ((2, 1), (20, 10), (6, 4)):
+        pairs.add(ours, raw)
+    assert (pairs.ours, pairs.raw, pairs.ratio) == (6, 4, 2)
