@@ -77,6 +77,8 @@ def demo(
         _print_json(result)
     else:
         show_demo(result, Console())
+    if not result.passed:
+        sys.exit(1)
 
 
 @app.command
