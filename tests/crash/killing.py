@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _KILLED = (-KILL_SIGNAL, int(KILL_SIGNAL))
 """Exit codes of a killed process: negative on POSIX, the signal's number on Windows."""
-_OCCURRENCE_MAX = 4
+_OCCURRENCE_MAX = 2
 _STORES_MAX = 4_000
 
 
@@ -35,7 +35,7 @@ class Report:
         killed_at: Kills at each named step.
         killed_at_random: Kills at random times.
         completed: Movers that were left alive and got through.
-        snapshots: Snapshots the reader took meanwhile.
+        snapshots: Snapshots each reader took meanwhile.
         problems: What was wrong, in the order it was found.
     """
 
@@ -43,7 +43,7 @@ class Report:
     killed_at: Counter[str] = field(default_factory=Counter)
     killed_at_random: int = 0
     completed: int = 0
-    snapshots: int = 0
+    snapshots: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -60,7 +60,8 @@ class Campaign:
         seed: Decides the stock and the kills.
         rows_a_day: Rows of each dataset on each day.
         mutant: The deliberate break of the protocol that movers run with.
-        way: How the reader reads, see :data:`tests.crash.observer.WAYS`.
+        ways: One reader for each: "product" reads through the store, the others see
+            :data:`tests.crash.observer.WAYS`.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Campaign:
         *,
         rows_a_day: int = 40,
         mutant: str | None = None,
-        way: str = "one",
+        ways: tuple[str, ...] = ("one",),
     ) -> None:
         self._folder = folder
         self._rng = random.Random(seed)
@@ -82,7 +83,7 @@ class Campaign:
         self._move_s = 0.5
         self._targets: list[tuple[str, int]] = []
         self.report = Report()
-        self._reader = Reader(folder, seed, rows_a_day, way)
+        self._readers = [Reader(folder, seed, rows_a_day, way) for way in ways]
         self._movers = Movers(folder / "movers.txt")
 
     def __enter__(self) -> Self:
@@ -94,8 +95,10 @@ class Campaign:
     ) -> None:
         """End the processes and collect what the reader found."""
         self._movers.close()
-        self.report.snapshots, wrong = self._reader.end()
-        self.report.problems += [f"reader: {problem}" for problem in wrong]
+        for reader in self._readers:
+            snapshots, wrong = reader.end()
+            self.report.snapshots[reader.way] = snapshots
+            self.report.problems += [f"reader: {problem}" for problem in wrong]
         if not self.report.problems:  # only now: the reader may have been in any of them
             for store in self._folder.glob("store-*"):
                 shutil.rmtree(store) if store.is_dir() else store.unlink()
@@ -129,7 +132,7 @@ class Campaign:
 
     @property
     def _found_something(self) -> bool:
-        return bool(self.report.problems) or self._reader.has_seen_wrong
+        return bool(self.report.problems) or any(reader.has_seen_wrong for reader in self._readers)
 
     def _move_alive(self) -> None:
         """One move that nobody kills shows which steps there are and how long it takes."""
@@ -183,16 +186,21 @@ class Campaign:
     def _judge(self, root: Path, *, completed: bool) -> str | None:
         observer = Observer(root)
         try:
-            if problem := difference(self._expected, observer.rows()):
-                return problem
-            if completed:
-                for dataset in DATASETS:
-                    if left := observer.hot_ids(dataset) & set(old_ids(self._expected, dataset)):
-                        return f"{len(left)} rows of {dataset.name} were not moved"
-                if (found := observer.integrity()) != "ok":
-                    return found
+            return difference(self._expected, observer.rows()) or (
+                self._judge_finished(observer) if completed else None
+            )
         except Wrong as error:
             return str(error)
         finally:
             observer.close()
-        return None
+
+    def _judge_finished(self, observer: Observer) -> str | None:
+        for dataset in DATASETS:
+            if left := observer.hot_ids(dataset) & set(old_ids(self._expected, dataset)):
+                return f"{len(left)} rows of {dataset.name} were not moved"
+        if (entry := observer.broken_audit_entry()) is not None:
+            return f"audit entry {entry} does not follow from the one before"
+        if wrong := observer.counted_twice() or observer.unreferenced():
+            return f"these are not moved once and recorded once: {wrong}"
+        found = observer.integrity()
+        return None if found == "ok" else found

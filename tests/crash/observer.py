@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import time
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from hybridstore.config import DATABASE_NAME
+from hybridstore.retention.audit import AuditEntry, broken_entry
 from hybridstore.schema.types import LogicalType
 from tests.crash.stock import DATASETS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pyarrow as pa
 
     from hybridstore.schema.dataset import Dataset
     from tests.crash.stock import Row, Rows
@@ -101,6 +106,26 @@ class Observer:
         """Return "ok", or what SQLite's integrity check found."""
         return "; ".join(str(row[0]) for row in self._connection.execute("PRAGMA integrity_check"))
 
+    def broken_audit_entry(self) -> int | None:
+        """Return the number of the first audit entry that does not follow from the one before, if any."""
+        entries: list[tuple[Any, ...]] = self._connection.execute(
+            "SELECT entry, occurred_at, action, detail, previous_sha256, sha256 FROM audit_log ORDER BY entry"
+        ).fetchall()
+        return broken_entry(AuditEntry(*entry) for entry in entries)
+
+    def counted_twice(self) -> list[str]:
+        """Return the files that do not have exactly one audit entry and one finished move, as they must at the end."""
+        entries = self._connection.execute("SELECT detail FROM audit_log WHERE action = 'move'").fetchall()
+        audited = Counter(json.loads(str(row[0]))["file_id"] for row in entries)
+        moved = Counter(
+            row[0]
+            for row in self._connection.execute("SELECT file_id FROM archive_moves WHERE state = 'done'")
+        )
+        files = {row[0] for row in self._connection.execute("SELECT file_id FROM archive_files")}
+        return sorted(
+            str(file) for file in files | {*audited, *moved} if (audited[file], moved[file]) != (1, 1)
+        )
+
     def unreferenced(self) -> list[str]:
         """Return the files below archives/ that no manifest row names, relative to the root, sorted."""
         named = {row[0] for row in self._connection.execute("SELECT path FROM archive_files")}
@@ -167,10 +192,26 @@ def _from_sqlite(kind: LogicalType, value: str | float | None) -> object:
 
 
 def _decode(dataset: Dataset, content: bytes) -> dict[int, Row]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(io.BytesIO(content)).read()
+    return table_rows(dataset, pq.ParquetFile(io.BytesIO(content)).read())
+
+
+def table_rows(dataset: Dataset, table: pa.Table) -> dict[int, Row]:
+    """Return the rows of an Arrow table by row number.
+
+    Args:
+        dataset: Whose rows they are.
+        table: Its columns, the row number among them, in any order.
+
+    Returns:
+        The declared columns in order: money and ticks as Decimal, times as us UTC.
+
+    Raises:
+        Wrong: A row number is there twice.
+    """
+    import pyarrow as pa
+
     columns: list[list[Any]] = []
     for column in dataset.columns:
         values = table.column(column.name)
@@ -180,7 +221,7 @@ def _decode(dataset: Dataset, content: bytes) -> dict[int, Row]:
     numbers: list[Any] = table.column("id").to_pylist()
     rows: dict[int, Row] = dict(zip(numbers, zip(*columns, strict=True), strict=True))
     if len(rows) != len(numbers):
-        raise Wrong(f"a file of {dataset.name} holds {len(numbers) - len(rows)} row numbers twice")
+        raise Wrong(f"{len(numbers) - len(rows)} row numbers of {dataset.name} are there twice")
     return rows
 
 

@@ -90,15 +90,17 @@ class Reader:
         folder: Where the stores are.
         seed: Of their content.
         rows_a_day: Of their content.
-        way: How it reads, see :data:`tests.crash.observer.WAYS`.
+        way: How it reads: "product", or one of :data:`tests.crash.observer.WAYS`.
     """
 
     def __init__(self, folder: Path, seed: int, rows_a_day: int, way: str) -> None:
         self._stop = folder / "stop"
-        self._log = folder / "reader.jsonl"
-        with self._log.open("wb") as log:
+        self._log = folder / f"reader-{way}.jsonl"
+        self.way = way
+        self._errors = folder / f"reader-{way}.txt"
+        with self._log.open("wb") as log, self._errors.open("wb") as errors:
             arguments = [str(folder), str(seed), str(rows_a_day), str(_READER_PAUSE_S), way]
-            self._process = _start("reader_process", *arguments, output=log, errors=log)
+            self._process = _start("reader_process", *arguments, output=log, errors=errors)
         deadline_s = time.monotonic() + MOVE_MAX_S
         while not self._log.stat().st_size and self._process.poll() is None and time.monotonic() < deadline_s:
             time.sleep(0.01)
@@ -118,7 +120,8 @@ class Reader:
         self._process.communicate(timeout=MOVE_MAX_S)
         text = self._log.read_text(encoding="utf-8")
         if self._process.returncode:
-            return 0, [f"it ended with code {self._process.returncode}: {text[-2_000:]}"]
+            errors = self._errors.read_text(encoding="utf-8")
+            return 0, [f"it ended with code {self._process.returncode}: {errors[-2_000:]}"]
         lines = [json.loads(line) for line in text.splitlines()]
         wrong = [line["wrong"] for line in lines if "wrong" in line]
         return sum(line.get("snapshots", 0) for line in lines), wrong

@@ -13,10 +13,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.crash.analyst import Analyst
 from tests.crash.observer import Observer, Wrong, difference
 from tests.crash.stock import stock_rows
 
 _WRONG_MAX = 20
+_BETWEEN_S = 0.002
 _LIFETIME_MAX_S = 3_600
 
 
@@ -26,7 +28,8 @@ def main() -> None:
     expected = stock_rows(int(seed), int(rows_a_day))
     seen: Counter[str] = Counter()
     wrong = 0
-    root, observer = None, None
+    root: Path | None = None
+    observer: Analyst | Observer | None = None
     deadline_s = time.monotonic() + _LIFETIME_MAX_S
     print(json.dumps({"ready": True}), flush=True)
     while not (Path(folder) / "stop").exists() and time.monotonic() < deadline_s and wrong < _WRONG_MAX:
@@ -37,10 +40,11 @@ def main() -> None:
         if newest != root or observer is None:
             if observer is not None:
                 observer.close()
-            root, observer = newest, Observer(newest, way=way)
+            root, observer = newest, Analyst(newest) if way == "product" else Observer(newest, way=way)
         try:
             # Every other snapshot is quick: what is wrong for a moment only is over after a pause.
             problem = difference(expected, observer.rows(float(pause_s) * (seen.total() % 2)))
+            time.sleep(_BETWEEN_S)
         except Wrong as error:
             problem = str(error)
         seen[newest.name] += 1

@@ -195,24 +195,24 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["all full", "full among normal"])
 async def test_full_acknowledgements_survive_power_cuts(
-    tmp_path: Path, root: Path, crash_seed: int, *, mixed: bool
+    tmp_path: Path, root: Path, seed: int, *, mixed: bool
 ) -> None:
-    recording = await _record(root, crash_seed, mixed=mixed)
-    images, problems = _problems(tmp_path, recording, crash_seed, _IMAGES)
+    recording = await _record(root, seed, mixed=mixed)
+    images, problems = _problems(tmp_path, recording, seed, _IMAGES)
     assert images == _IMAGES
     assert not problems, (len(problems), problems[0])
 
 
 async def test_hot_path_on_a_disk_whose_syncs_do_nothing_is_caught(
-    tmp_path: Path, root: Path, crash_seed: int
+    tmp_path: Path, root: Path, seed: int
 ) -> None:
-    recording = await _record(root, crash_seed, mixed=False, honest=False)
-    _, problems = _problems(tmp_path, recording, crash_seed, 300)
+    recording = await _record(root, seed, mixed=False, honest=False)
+    _, problems = _problems(tmp_path, recording, seed, 300)
     assert any("is lost" in problem for problem in problems)
 
 
 async def test_power_cut_while_a_store_is_created_leaves_one_that_opens(
-    tmp_path: Path, root: Path, crash_seed: int
+    tmp_path: Path, root: Path, seed: int
 ) -> None:
     vfs = RecordingVFS(root)
     database = _open(root, vfs)
@@ -222,7 +222,7 @@ async def test_power_cut_while_a_store_is_created_leaves_one_that_opens(
     database.shutdown()
     vfs.unregister()
     folder = ImageFolder(tmp_path / "image")
-    for image in crash_images(vfs.operations, count=_CREATIONS, rng=random.Random(crash_seed)):
+    for image in crash_images(vfs.operations, count=_CREATIONS, rng=random.Random(seed)):
         folder.write(image)
         again = _open(folder.path, None)
         SchemaManager(again).initialize()

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_power_cuts_during_a_move_lose_and_double_nothing(tmp_path: Path, crash_seed: int) -> None:
-    verdict = cut_power(tmp_path, crash_seed, 600, resume_every=20)
+def test_power_cuts_during_a_move_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
+    verdict = cut_power(tmp_path, seed, 600, resume_every=20)
     assert (verdict.images, verdict.resumed) == (600, 30)
     assert not verdict.problems, (len(verdict.problems), verdict.problems[0])
 
 
 @pytest.mark.parametrize("die_after", range(1, 13))
 def test_power_cuts_after_a_mover_died_lose_and_double_nothing(
-    tmp_path: Path, crash_seed: int, die_after: int
+    tmp_path: Path, seed: int, die_after: int
 ) -> None:
-    verdict = cut_power(tmp_path, crash_seed, 80, rows_a_day=6, resume_every=40, deaths=(die_after,))
+    verdict = cut_power(tmp_path, seed, 80, rows_a_day=6, resume_every=40, deaths=(die_after,))
     assert not verdict.problems, (len(verdict.problems), verdict.problems[0])

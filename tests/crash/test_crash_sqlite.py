@@ -116,46 +116,46 @@ def store_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_full_keeps_every_acknowledged_commit(tmp_path: Path, store_folder: Path, crash_seed: int) -> None:
+def test_full_keeps_every_acknowledged_commit(tmp_path: Path, store_folder: Path, seed: int) -> None:
     """WAL with synchronous=FULL: in 2 000 power cuts nothing acknowledged is lost and nothing is damaged."""
     vfs = _record(store_folder, "full")
-    tally = _tally(tmp_path, vfs, crash_seed, _IMAGES)
+    tally = _tally(tmp_path, vfs, seed, _IMAGES)
     assert (tally.images, tally.lost, tally.damaged) == (_IMAGES, 0, 0), tally.first
 
 
-def test_normal_keeps_a_prefix(tmp_path: Path, store_folder: Path, crash_seed: int) -> None:
+def test_normal_keeps_a_prefix(tmp_path: Path, store_folder: Path, seed: int) -> None:
     """WAL with synchronous=NORMAL: never damaged, always a prefix, but commits are lost and missed."""
     vfs = _record(store_folder, "normal")
-    tally = _tally(tmp_path, vfs, crash_seed, _IMAGES)
+    tally = _tally(tmp_path, vfs, seed, _IMAGES)
     assert tally.damaged == 0, tally.first
     assert tally.lost > _IMAGES // 10
 
 
-def test_disk_whose_syncs_do_nothing_is_caught(tmp_path: Path, store_folder: Path, crash_seed: int) -> None:
+def test_disk_whose_syncs_do_nothing_is_caught(tmp_path: Path, store_folder: Path, seed: int) -> None:
     """FULL on a disk that lies about syncs loses commits or is damaged, and both are noticed."""
     vfs = _record(store_folder, "full", honest=False)
-    tally = _tally(tmp_path, vfs, crash_seed, 300)
+    tally = _tally(tmp_path, vfs, seed, 300)
     assert tally.lost > 0
     assert tally.damaged > 0
 
 
-def test_everything_kept_equals_the_real_files(store_folder: Path, crash_seed: int) -> None:
+def test_everything_kept_equals_the_real_files(store_folder: Path, seed: int) -> None:
     """The log is complete: replaying all of it gives the files SQLite really left, byte for byte."""
     vfs = _record(store_folder, "normal")
     crash = Crash(vfs.baseline)
     for operation in vfs.operations:
         crash.step(operation)
     real = {path.name: path.read_bytes() for path in store_folder.iterdir()}
-    assert crash.image(random.Random(crash_seed), "everything") == real
+    assert crash.image(random.Random(seed), "everything") == real
 
 
-def test_same_seed_gives_the_same_images(store_folder: Path, crash_seed: int) -> None:
+def test_same_seed_gives_the_same_images(store_folder: Path, seed: int) -> None:
     """A failing seed can be replayed."""
     vfs = _record(store_folder, "full")
     first, second = (
         [
             (image.point, image.strategy, image.files)
-            for image in crash_images(vfs.operations, count=50, rng=random.Random(crash_seed))
+            for image in crash_images(vfs.operations, count=50, rng=random.Random(seed))
         ]
         for _ in range(2)
     )

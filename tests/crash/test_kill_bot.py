@@ -75,11 +75,11 @@ def _kill_bots(root: Path, seed: int, kills: int) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_acknowledged_updates_survive_the_death_of_the_bot(tmp_path: Path, crash_seed: int) -> None:
-    _kill_bots(tmp_path / "root", crash_seed, 12)
+def test_acknowledged_updates_survive_the_death_of_the_bot(tmp_path: Path, seed: int) -> None:
+    _kill_bots(tmp_path / "root", seed, 12)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1_800)
-def test_acknowledged_updates_survive_many_deaths(tmp_path: Path, crash_seed: int) -> None:
-    _kill_bots(tmp_path / "root", crash_seed, 300)
+def test_acknowledged_updates_survive_many_deaths(tmp_path: Path, seed: int) -> None:
+    _kill_bots(tmp_path / "root", seed, 300)

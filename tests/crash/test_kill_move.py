@@ -15,29 +15,29 @@ _KILLS_MIN = 60
 _KILLS = 200
 _BUDGET_S = 60.0
 """Enough for all kills where movers are forked; elsewhere the least number is killed."""
-_SOAK_KILLS = 2_000
+_SOAK_KILLS = 600
 
 
 def _kill(folder: Path, seed: int, kills: int, budget_s: float, kills_min: int) -> None:
-    with Campaign(folder, seed) as campaign:
+    with Campaign(folder, seed, ways=("one", "product")) as campaign:
         report = campaign.run(kills, budget_s=budget_s, kills_min=kills_min)
     print(
         f"{report.kills} kills ({report.killed_at_random} at random moments, {dict(report.killed_at)}),"
-        f" {report.completed} movers got through, {report.snapshots} snapshots meanwhile"
+        f" {report.completed} movers got through, {dict(report.snapshots)} snapshots meanwhile"
     )
     assert not report.problems, (len(report.problems), report.problems[0])
     assert report.kills >= kills_min
     assert report.killed_at_random > 0
     assert report.killed_at.keys() == report.steps
-    assert report.snapshots >= report.kills
+    assert min(report.snapshots["one"], report.snapshots["product"]) >= report.kills / 2
 
 
 @pytest.mark.timeout(180)
-def test_killed_movers_lose_and_double_nothing(tmp_path: Path, crash_seed: int) -> None:
-    _kill(tmp_path, crash_seed, _KILLS, _BUDGET_S, _KILLS_MIN)
+def test_killed_movers_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
+    _kill(tmp_path, seed, _KILLS, _BUDGET_S, _KILLS_MIN)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
-def test_many_killed_movers_lose_and_double_nothing(tmp_path: Path, crash_seed: int) -> None:
-    _kill(tmp_path, crash_seed, _SOAK_KILLS, 3_000.0, _SOAK_KILLS)
+def test_many_killed_movers_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
+    _kill(tmp_path, seed, _SOAK_KILLS, 3_000.0, _SOAK_KILLS)

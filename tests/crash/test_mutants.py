@@ -23,15 +23,15 @@ _ROWS_A_DAY = 8
 
 
 @pytest.mark.parametrize("mutant", [None, *SEEN_BY_POWER_CUTS])
-def test_power_cuts_find_the_mutant(tmp_path: Path, crash_seed: int, mutant: str | None) -> None:
-    verdict = cut_power(tmp_path, crash_seed, _IMAGES, rows_a_day=_ROWS_A_DAY, mutant=mutant)
+def test_power_cuts_find_the_mutant(tmp_path: Path, seed: int, mutant: str | None) -> None:
+    verdict = cut_power(tmp_path, seed, _IMAGES, rows_a_day=_ROWS_A_DAY, mutant=mutant)
     print(verdict.problems[:1])
     assert bool(verdict.problems) == (mutant is not None), verdict.problems[:1]
 
 
 @pytest.mark.parametrize("mutant", [None, *SEEN_BY_KILLS])
-def test_kills_and_the_reader_find_the_mutant(tmp_path: Path, crash_seed: int, mutant: str | None) -> None:
-    with Campaign(tmp_path, crash_seed, mutant=mutant) as campaign:
+def test_kills_and_the_reader_find_the_mutant(tmp_path: Path, seed: int, mutant: str | None) -> None:
+    with Campaign(tmp_path, seed, mutant=mutant) as campaign:
         campaign.run(_KILLS, stop_at_problem=mutant is not None)
     problems = campaign.report.problems
     print(problems[:1])
@@ -39,16 +39,16 @@ def test_kills_and_the_reader_find_the_mutant(tmp_path: Path, crash_seed: int, m
 
 
 @pytest.mark.parametrize("way", WAYS[1:])
-def test_a_reader_that_breaks_the_protocol_sees_lies(tmp_path: Path, crash_seed: int, way: str) -> None:
-    with Campaign(tmp_path, crash_seed, way=way) as campaign:
+def test_a_reader_that_breaks_the_protocol_sees_lies(tmp_path: Path, seed: int, way: str) -> None:
+    with Campaign(tmp_path, seed, ways=(way,)) as campaign:
         campaign.run(_KILLS, stop_at_problem=True)
     problems = campaign.report.problems
     assert problems
     assert all(problem.startswith("reader: ") for problem in problems), problems
 
 
-def test_a_device_that_loses_a_row_is_refused_and_nothing_is_lost(tmp_path: Path, crash_seed: int) -> None:
-    expected = stock_rows(crash_seed, _ROWS_A_DAY)
+def test_a_device_that_loses_a_row_is_refused_and_nothing_is_lost(tmp_path: Path, seed: int) -> None:
+    expected = stock_rows(seed, _ROWS_A_DAY)
     create_stock(tmp_path / "root", expected)
     with lossy_device(), pytest.raises(ArchiveCorrupt, match="read back"):
         move_everything(tmp_path / "root", lambda _name: None)
