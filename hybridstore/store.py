@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -52,7 +53,8 @@ class HybridStore(Desk):
         datasets: Iterable[Dataset] = (),
         policies: Iterable[RetentionPolicy] = (),
     ) -> None:
-        settings = load_settings(None if root is None else Path(root))
+        folder = Path(root) if root is not None else config.root if config is not None else None
+        settings = load_settings(folder)
         if config is None:
             config = settings.database
         elif root is not None:
@@ -61,6 +63,7 @@ class HybridStore(Desk):
         self.database = DatabaseManager(config, clock=clock, datasets=datasets)
         self.schema = SchemaManager(self.database)
         super().__init__(self.database)
+        self._opening = threading.Lock()
         self._analytics: Analytics | None = None
         self._retention: DataRetentionManager | None = None
 
@@ -72,13 +75,14 @@ class HybridStore(Desk):
         Returns:
             The store.
         """
-        if not self.database.is_open:
-            self.database.open()
-            try:
-                self.schema.initialize()
-            except BaseException:
-                self.database.shutdown()
-                raise
+        with self._opening:  # who comes second waits for the schema, too
+            if not self.database.is_open:
+                self.database.open()
+                try:
+                    self.schema.initialize()
+                except BaseException:
+                    self.database.shutdown()
+                    raise
         return self
 
     def close(self) -> None:

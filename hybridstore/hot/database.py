@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 import msgspec
 
 from hybridstore.clock import Clock, SystemClock
-from hybridstore.config import DatabaseConfig
+from hybridstore.config import DatabaseConfig, load_settings
 from hybridstore.durable import fsync_directory
-from hybridstore.errors import HybridStoreError, StorageFull, StoreClosed
+from hybridstore.errors import HybridStoreError, SchemaMismatch, StorageFull, StoreClosed
 from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import (
     ProcessGuard,
@@ -42,7 +43,8 @@ class DatabaseManager:
     """The hot store of one process: one writer thread, a pool of readers, one housekeeping thread.
 
     Args:
-        config: Settings; None takes the defaults (see :mod:`hybridstore.config`). They are copied.
+        config: Settings; None reads the configuration file and the environment (see :mod:`hybridstore.config`).
+            They are copied.
         clock: Where the time comes from.
         datasets: The user's own datasets beside the built-in ones.
 
@@ -60,7 +62,9 @@ class DatabaseManager:
         clock: Clock | None = None,
         datasets: Iterable[Dataset] = (),
     ) -> None:
-        self.config = msgspec.structs.replace(config or DatabaseConfig())
+        config = config or load_settings().database
+        # Absolute, so that the store stays where it is when the program changes its folder or its environment.
+        self.config = msgspec.structs.replace(config, database_path=str(config.path.absolute()))
         self.clock: Clock = clock or SystemClock()
         self.registry = Registry(datasets)
         self.statements: dict[str, str] = {
@@ -72,6 +76,8 @@ class DatabaseManager:
         self._readers: ReaderPool | None = None
         self._housekeeping: Housekeeping | None = None
         self._reserve = ReserveFile(self.root, self.config.reserve_mb)
+        self._guard: ProcessGuard | None = None
+        self._lock = threading.RLock()
 
     @property
     def path(self) -> Path:
@@ -121,11 +127,13 @@ class DatabaseManager:
             StorageFailure: The folder or file cannot be created or opened.
             StorageFull: Not even the reserve was enough to open a store on a full disk.
         """
-        if self._writer is not None:
-            return
+        with self._lock:
+            if self._writer is None:
+                self._open()
+
+    def _open(self) -> None:
         make_private_root(self.root)
         created = make_private_file(self.path)
-        guard = ProcessGuard(self.path)
         try:
             self._bootstrap()
         except StorageFull:
@@ -138,21 +146,31 @@ class DatabaseManager:
             raise
         if created:
             fsync_directory(self.root)
-        self._writer = Writer(self.config, guard, self._session)
-        self._readers = ReaderPool(self.config, guard)
-        self._housekeeping = Housekeeping(self.config, self._readers)
-        self._reserve.keep()
+        self._guard = ProcessGuard(self.path)
         atexit.register(self.shutdown)
+        try:
+            self._writer = Writer(self.config, self._guard, self._session)
+            self._readers = ReaderPool(self.config, self._guard)
+            self._housekeeping = Housekeeping(self.config, self._readers)
+        except BaseException:
+            self.shutdown()
+            raise
+        self._reserve.keep()
 
     def shutdown(self) -> None:
-        """Commit what is queued and close everything. A second call does nothing."""
-        writer, readers, housekeeping = self._writer, self._readers, self._housekeeping
-        self._writer = self._readers = self._housekeeping = None
-        atexit.unregister(self.shutdown)
-        if writer is not None and readers is not None and housekeeping is not None:
-            housekeeping.close()
-            writer.close()
-            readers.close()
+        """Commit what is queued and close everything. A second call does nothing.
+
+        In a forked child it does nothing either: connections, locks and threads are the parent's.
+        """
+        if self._guard is None or not self._guard.is_ours():
+            return
+        with self._lock:
+            writer, readers, housekeeping = self._writer, self._readers, self._housekeeping
+            self._writer = self._readers = self._housekeeping = None
+            atexit.unregister(self.shutdown)
+            for part in (housekeeping, writer, readers):
+                if part is not None:
+                    part.close()
 
     async def initialize(self) -> None:
         """Open the store without holding up the event loop."""
@@ -193,11 +211,11 @@ class DatabaseManager:
         """Give a new database its commit clock, without which no transaction can be numbered."""
         connection = open_connection(self.config, write=True)
         try:
-            if connection.table_exists("main", COMMIT_CLOCK.name):
+            if self._is_bootstrapped(connection):
                 return  # opening a store must not take the write lock from a bot that is using it
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
-            if not connection.table_exists("main", COMMIT_CLOCK.name):
+            if not self._is_bootstrapped(connection):
                 for statement in ddl(COMMIT_CLOCK).values():
                     connection.execute(statement)
                 row = (1, os.urandom(_MARK_BYTES), SEQ_START, TS_START)
@@ -207,6 +225,16 @@ class DatabaseManager:
             raise translate(error, "open the hot store", self.path) from error
         finally:
             connection.close(True)  # noqa: FBT003  positional in apsw
+
+    def _is_bootstrapped(self, connection: Any) -> bool:
+        live = [name for name, _ in connection.execute(self.statements["live_schema"])]
+        if live and COMMIT_CLOCK.name not in live:
+            raise SchemaMismatch(
+                f"the database belongs to another program: it has {', '.join(live[:5])} and no {COMMIT_CLOCK.name}",
+                path=str(self.path),
+                hint="choose another root",
+            )
+        return bool(live)
 
     def _closed_error(self) -> StoreClosed:
         return StoreClosed(

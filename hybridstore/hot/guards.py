@@ -24,6 +24,14 @@ class ProcessGuard:
         self._pid = os.getpid()
         self._path = path
 
+    def is_ours(self) -> bool:
+        """Tell a process from its forked child.
+
+        Returns:
+            Whether this is the process that opened the store.
+        """
+        return os.getpid() == self._pid
+
     def check(self) -> None:
         """Raise unless this is the process that opened the store.
 
@@ -161,8 +169,11 @@ class ReserveFile:
         try:
             if self._path.exists() and self._path.stat().st_size >= self._size_bytes:
                 return True
-            with self._path.open("wb") as file:
-                file.write(bytes(self._size_bytes))
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(
+                    os.urandom(self._size_bytes)
+                )  # a compressing file system sets nothing aside for zeros
         except OSError:
             self.release()
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -193,7 +193,7 @@ def test_a_reader_between_two_statements_keeps_the_log_and_later_frees_it(
     wait_until(lambda: _grows_no_more(store, wal, rows, grown))
 
 
-def _grows_no_more(store: HybridStore, wal: Path, rows: list[tuple[object, ...]], grown: int) -> bool:
+def _grows_no_more(store: HybridStore, wal: Path, rows: Sequence[object], grown: int) -> bool:
     """The log is written from its start again once everything in it was copied back."""
     store.record_balance_update("B", 1)
     before = wal.stat().st_size
