@@ -189,10 +189,10 @@ def _increase(position: PositionState, fill: FillInput) -> PositionState:
     amount = add(position.amount, fill.amount)
     cost = add(position.entry_cost, fill_cost(fill))
     units = multiply(amount, position.contract_size)
-    if not position.inverse:
-        entry = divide(cost, units)
-    else:  # a speck of contracts may cost less than the last place can say, and then no average follows from it
-        entry = divide(units, cost) if cost else fill.price
+    if position.inverse and not cost:
+        entry = fill.price  # a speck of contracts costs less than the last place can say: no average follows
+    else:
+        entry = divide(units, cost) if position.inverse else divide(cost, units)
     return msgspec.structs.replace(
         position,
         amount=amount,
