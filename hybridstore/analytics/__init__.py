@@ -1,1 +1,4 @@
-"""ASKING: one SQL question over hot rows and every archive. The only room that loads duckdb and polars."""
+"""Asking: one SQL question over hot rows and every archive, in one snapshot.
+
+Only this room imports duckdb and polars.
+"""

@@ -1,57 +1,63 @@
-"""Questions to one moment of the store: verified files of the manifest and hot rows, each row exactly once."""
+"""One moment of the whole store, hot rows and archives together, to ask several questions of."""
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from hybridstore.analytics.gate import admit
+from hybridstore.analytics.engine import Engine
+from hybridstore.analytics.gate import QUERIES, admit
 from hybridstore.analytics.result import Result
+from hybridstore.analytics.scan import check_bounds, lazy_rows
 from hybridstore.archive.manifest import ArchiveFile, prune, split
 from hybridstore.archive.reading import FileVerifier
-from hybridstore.errors import ArchiveCorrupt, HybridStoreError, InvalidValue, QueryFailed, QueryTimeout
+from hybridstore.errors import QueryFailed
 from hybridstore.hot.snapshot import HotSnapshot
-from hybridstore.schema.dataset import ROW_ID, Dataset
+from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.duckdb import view_select
 from hybridstore.schema.registry import Registry
-from hybridstore.schema.types import check_timestamp, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     import duckdb
     import polars as pl
+    import pyarrow as pa
 
-    from hybridstore.hot.balances import Moment
+_HOT = "hot rows of {}"
+"""Name of the relation with a dataset's hot rows; no question can name it, for it is no dataset."""
 
 
 class Snapshot:
-    """One moment over several questions.
+    """A moment, held in a ``with`` block. Questions may be asked from several threads.
+
+    It keeps a read transaction open, which keeps the write-ahead log from shrinking; the store ends it when it grows
+    older than ``reader_max_age_s``.
 
     Args:
-        hot: The read transaction with manifest and hot rows.
-        registry: The datasets there are.
-        verifier: Checks files before their first use.
-        connection: A DuckDB connection of this snapshot's own.
+        engine: Where questions run.
+        hot: The moment of the hot store.
+        verifier: Checks archived files before their first use.
+        registry: The datasets.
+        timeout_s: After how many seconds a question is given up; None means never.
     """
 
     def __init__(
         self,
+        engine: Engine,
         hot: HotSnapshot,
-        registry: Registry,
         verifier: FileVerifier,
-        connection: duckdb.DuckDBPyConnection,
+        registry: Registry,
+        timeout_s: float | None,
     ) -> None:
+        self._engine = engine
         self._hot = hot
-        self._registry = registry
         self._verifier = verifier
-        self._connection = connection
-        self._views: set[str] = set()
+        self._registry = registry
+        self._timeout_s = timeout_s
 
     @property
     def seq(self) -> int:
-        """Number of the last commit this snapshot sees."""
+        """Number of the last commit this moment knows of."""
         return self._hot.seq
 
     @property
@@ -59,27 +65,22 @@ class Snapshot:
         """Time of that commit, us UTC."""
         return self._hot.ts_us
 
-    def prepare(self, query: str) -> None:
-        """Check a query and read what it needs of the hot store, so that the read transaction may end.
+    def __enter__(self) -> Self:
+        """Fix the moment."""
+        self._hot.__enter__()
+        return self
 
-        Args:
-            query: A SELECT or EXPLAIN over datasets.
-
-        Raises:
-            QueryRefused: It is something else.
-            UnknownDataset: It names a dataset that does not exist.
-            ArchiveCorrupt: A file it needs is missing or changed.
-        """
-        for name in admit(self._connection, query, self._registry).datasets:
-            if name not in self._views:
-                self._create_view(self._registry[name])
-                self._views.add(name)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the moment go."""
+        self._hot.release()
 
     def sql(self, query: str, /, **params: object) -> Result:
-        """Ask one question.
+        """Ask one SQL question.
 
         Args:
-            query: A SELECT or EXPLAIN over datasets, in DuckDB's SQL; parameters as ``$name``.
+            query: A SELECT over datasets by name, in DuckDB's SQL; parameters as ``$name``.
             **params: The parameters.
 
         Returns:
@@ -90,151 +91,109 @@ class Snapshot:
     def ask(
         self, query: str, *, params: Mapping[str, object] | None = None, timeout_s: float | None = None
     ) -> Result:
-        """Ask one question with a time limit.
+        """Ask one SQL question with a time limit of its own.
 
         Args:
-            query: A SELECT or EXPLAIN over datasets, in DuckDB's SQL; parameters as ``$name``.
+            query: A SELECT over datasets by name, in DuckDB's SQL; parameters as ``$name``.
             params: The parameters by name.
-            timeout_s: Cancel it after this many seconds.
+            timeout_s: After how many seconds to give up; None means the store's own limit.
 
         Returns:
             The answer.
 
         Raises:
-            QueryRefused: It is no SELECT or EXPLAIN over datasets.
+            QueryRefused: It is no SELECT or EXPLAIN, or reaches outside the store.
             QueryFailed: It is wrong.
-            QueryTimeout: It ran out of its time or memory.
-            ArchiveCorrupt: A file it needs is missing or changed.
+            QueryTimeout: It was cancelled or ran out of time or memory.
+            UnknownDataset: It names a table that is no dataset.
+            ArchiveCorrupt: An archived file it needs is missing or changed.
         """
-        self.prepare(query)
-        with _translated(query), _deadline(self._connection, timeout_s):
-            return Result(
-                self._connection.sql(query, params=dict(params) if params else None).to_arrow_table()
-            )
+        return self._answer(query, params or {}, timeout_s, last=False)
+
+    def ask_last(
+        self, query: str, *, params: Mapping[str, object] | None = None, timeout_s: float | None = None
+    ) -> Result:
+        """Ask the last question: the moment is let go before the question runs, so that it holds up nothing.
+
+        Args:
+            query: See :meth:`ask`.
+            params: See :meth:`ask`.
+            timeout_s: See :meth:`ask`.
+
+        Returns:
+            The answer.
+        """
+        return self._answer(query, params or {}, timeout_s, last=True)
+
+    def _answer(
+        self, query: str, params: Mapping[str, object], timeout_s: float | None, *, last: bool
+    ) -> Result:
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        with self._engine.cursor() as cursor:
+            question = admit(cursor, query, self._registry)
+            files = {name: self._files(name) for name in question.datasets}
+            rows = {name: self._hot.hot(name) for name in question.datasets}
+            if last:
+                self._hot.release()
+            try:
+                for name in question.datasets:
+                    self._show(cursor, self._registry[name], files[name], rows[name])
+                table = self._engine.fetch(cursor, question.sql, params, limit_s)
+            except QueryFailed:
+                # Were a file taken away or changed while it was read, that is the error to raise.
+                for name in question.datasets:
+                    self._verifier.paths(files[name])
+                raise
+        return Result(table)
 
     def scan(
         self,
         dataset: str,
         *,
-        start: Moment | None = None,
-        end: Moment | None = None,
+        start: object = None,
+        end: object = None,
         symbol: str | None = None,
         account: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pl.LazyFrame:
-        """Read rows of a dataset as a polars LazyFrame; files that cannot hold any are not opened.
+        """Read rows of a dataset as a polars LazyFrame.
 
         Args:
             dataset: Its name.
-            start: From, inclusive, by the dataset's time.
+            start: From, inclusive, by the dataset's time: an aware datetime, ISO 8601 text with a zone, or
+                microseconds.
             end: To, exclusive.
             symbol: Only this market (or asset).
             account: Only this account.
+            columns: Only these columns; None means all.
 
         Returns:
-            The rows; filters and projections are pushed down into the files.
-
-        Raises:
-            InvalidValue: A bound is given for a column that the dataset does not have.
+            The rows, in no particular order; filters and projections are pushed down into the files.
         """
-        import polars as pl
+        declared = self._registry[dataset]
+        bounds = check_bounds(declared, start, end, symbol, account)
+        files = prune(self._files(dataset), start_us=bounds.start_us, end_us=bounds.end_us, symbol=symbol)
+        complete, publishing = self._paths(files)
+        return lazy_rows(declared, complete, publishing, self._hot.hot(dataset), bounds, columns)
 
-        declaration = self._registry[dataset]
-        start_us = None if start is None else check_timestamp(start, "start")
-        end_us = None if end is None else check_timestamp(end, "end")
-        complete, publishing = split(
-            prune(self._files(declaration), start_us=start_us, end_us=end_us, symbol=symbol)
-        )
-        columns = list(declaration.stored_names)
-        frames: list[pl.LazyFrame] = []
-        if complete:
-            paths: Sequence[str] = self._verifier.paths(complete)
-            frames.append(pl.scan_parquet(list(paths), hive_partitioning=False).select(columns))
-        for file in publishing:
-            frame = pl.scan_parquet(self._verifier.check(file), hive_partitioning=False).select(columns)
-            frames.append(frame.filter(pl.col(ROW_ID) <= file.visible_through))
-        hot = pl.from_arrow(self._hot.rows(declaration))
-        assert isinstance(hot, pl.DataFrame)
-        frames.append(hot.lazy().select(columns))
-        return pl.concat(frames, how="vertical").filter(
-            *_filters(declaration, start_us=start_us, end_us=end_us, symbol=symbol, account=account)
-        )
-
-    def _files(self, dataset: Dataset) -> list[ArchiveFile]:
+    def _files(self, dataset: str) -> list[ArchiveFile]:
         return [ArchiveFile.from_row(row) for row in self._hot.manifest(dataset)]
 
-    def _create_view(self, dataset: Dataset) -> None:
-        complete, publishing = split(self._files(dataset))
-        hot_name = f"hot rows of {dataset.name}"
-        self._connection.register(hot_name, self._hot.rows(dataset))
-        select = view_select(
-            dataset,
-            self._verifier.paths(complete),
-            [(self._verifier.check(file).as_posix(), file.visible_through or 0) for file in publishing],
-            hot_name,
+    def _paths(self, files: Iterable[ArchiveFile]) -> tuple[list[str], list[tuple[str, int]]]:
+        complete, publishing = split(files)
+        limits = [file.visible_through or 0 for file in publishing]
+        return self._verifier.paths(complete), list(
+            zip(self._verifier.paths(publishing), limits, strict=True)
         )
-        self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{dataset.name}" AS {select}')
 
-
-def _filters(
-    dataset: Dataset, *, start_us: int | None, end_us: int | None, symbol: str | None, account: str | None
-) -> list[pl.Expr]:
-    import polars as pl
-
-    filters: list[pl.Expr] = []
-    if start_us is not None or end_us is not None:
-        if dataset.tiering is None:
-            raise InvalidValue(f"dataset {dataset.name} has no time to bound", hint="leave start and end out")
-        time = pl.col(dataset.tiering.time)
-        if start_us is not None:
-            filters.append(time >= moment(start_us))
-        if end_us is not None:
-            filters.append(time < moment(end_us))
-    for name, wanted in (("symbol", symbol), ("account", account)):
-        if wanted is not None:
-            column = (
-                (dataset.tiering.symbol if dataset.tiering else None) or name if name == "symbol" else name
-            )
-            filters.append(pl.col(dataset.column(column).name) == wanted)
-    return filters or [pl.lit(value=True)]
-
-
-@contextmanager
-def _deadline(connection: duckdb.DuckDBPyConnection, timeout_s: float | None) -> Iterator[None]:
-    if timeout_s is None:
-        yield
-        return
-    timer = threading.Timer(timeout_s, connection.interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
-def _translated(query: str) -> Iterator[None]:
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        raise _translate(error, query) from error
-
-
-def _translate(error: duckdb.Error, query: str) -> HybridStoreError:
-    import duckdb
-
-    if isinstance(error, duckdb.InterruptException):
-        return QueryTimeout(
-            "cancelled, or out of time", operation="query", hint="narrow the time range, or allow more"
-        )
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return QueryTimeout(
-            str(error), operation="query", hint="aggregate more, or raise the session's memory limit"
-        )
-    if isinstance(error, duckdb.IOException):
-        return ArchiveCorrupt(str(error), operation="query", hint="run: hybridstore status")
-    return QueryFailed(
-        str(error), operation=f"query {query[:80]!r}", hint="datasets and columns: see docs/datasets.md"
-    )
+    def _show(
+        self, cursor: duckdb.DuckDBPyConnection, dataset: Dataset, files: list[ArchiveFile], rows: pa.Table
+    ) -> None:
+        """Make the view of a dataset: each of its rows exactly once."""
+        complete, publishing = self._paths(files)
+        relation = None
+        if rows.num_rows or not files:  # an empty table gives the view its types where there is nothing else
+            relation = _HOT.format(dataset.name)
+            cursor.register(relation, rows)
+        select = view_select(dataset, complete, publishing, relation)
+        self._engine.run(cursor, QUERIES["create_view"].format(name=dataset.name, select=select))

@@ -1,133 +1,176 @@
-"""An Arrow copy of the hot rows that is kept up instead of read anew.
+"""An Arrow copy of the hot rows that is kept up instead of being read anew: a question costs what changed since.
 
-Rows of event and market datasets are only ever added (with a larger row number), purged by a move (which the manifest
-tells), or corrected in place (which a trigger counts). So a copy is brought up to a snapshot by appending the new rows
-and dropping the purged ones; only a correction makes it start again. Rows of state datasets change all the time and are
-few: they are read anew whenever anything was committed.
+What may change between two moments is known exactly. New rows have higher row numbers than any before. Rows leave only
+with a tier move, which removes all rows of its unit up to a row number and says so in the move's own rows, in the
+same transaction. Anything else (an update in place) advances ``dataset_state.mutations``, and the copy is read anew.
+Whoever deletes hot rows in another way must advance it too.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hybridstore.hot.pool import ReadTransaction
 from hybridstore.hot.transfer import read_rows
+from hybridstore.schema.arrow import arrow_type
 from hybridstore.schema.dataset import ROW_ID, Dataset
-from hybridstore.schema.internal import ARCHIVE_FILES
+from hybridstore.schema.types import LogicalType
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _CHUNKS_MAX = 64
-"""A copy in more pieces than this is put together: every piece costs a query a little."""
-_PLACE = {name: place for place, name in enumerate(ARCHIVE_FILES.column_names)}
+"""A scan pays for every chunk; beyond this many they are joined into one."""
 
 
-class _Purge(NamedTuple):
-    """Rows of a unit that are archived: those with ``start_us <= time < end_us`` up to a row number."""
+class Position(NamedTuple):
+    """A moment of the store.
 
-    start_us: int
-    end_us: int
-    through: int
+    Attributes:
+        seq: Number of its last commit.
+        ts_us: Time of that commit, us UTC.
+    """
+
+    seq: int
+    ts_us: int
 
 
 class _Copy(NamedTuple):
-    seq: int
+    """The hot rows of one dataset at one moment.
+
+    Attributes:
+        at: The moment.
+        mutations: How often rows had been changed in place.
+        last_id: No row number up to this one is given again.
+        purged: Row numbers up to which moves had deleted rows, by move.
+        table: The rows; never changed, so that older snapshots keep theirs.
+    """
+
+    at: Position
     mutations: int
     last_id: int
-    purges: Mapping[str, _Purge]
-    rows: pa.Table
+    purged: dict[str, int]
+    table: pa.Table
+
+
+class _Purge(NamedTuple):
+    """Rows a move deleted: those of the unit with row numbers in (above, through]."""
+
+    start_us: int
+    end_us: int
+    above: int
+    through: int
 
 
 class ArrowCopy:
-    """Copies of the hot rows by dataset. Safe in several threads; a table handed out never changes.
+    """Hot rows of every dataset that was asked for. Safe in several threads.
 
     Args:
-        statements: Named SQL.
+        statements: Named SQL of the hot store.
     """
 
     def __init__(self, statements: Mapping[str, str]) -> None:
         self._statements = statements
         self._copies: dict[str, _Copy] = {}
+        self._refreshing: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def rows(
-        self, transaction: ReadTransaction, seq: int, dataset: Dataset, manifest: list[tuple[Any, ...]]
-    ) -> pa.Table:
-        """Return the hot rows of a dataset in a snapshot.
+    @property
+    def size_bytes(self) -> int:
+        """Memory the copies take."""
+        return sum(copy.table.nbytes for copy in tuple(self._copies.values()))
+
+    def rows(self, transaction: ReadTransaction, dataset: Dataset, at: Position) -> pa.Table:
+        """Return the hot rows of a dataset at the moment of a read transaction.
 
         Args:
-            transaction: The snapshot's read transaction.
-            seq: Number of the last commit the snapshot sees.
+            transaction: The moment to read.
             dataset: Whose rows.
-            manifest: The dataset's rows of ``archive_files`` in the same snapshot.
+            at: The same moment, as the transaction's first statement found it.
 
         Returns:
-            The dataset's stored columns.
+            The dataset's stored columns, by row number where there is one.
         """
         with self._lock:
+            refreshing = self._refreshing.setdefault(dataset.name, threading.Lock())
+        with refreshing:
             known = self._copies.get(dataset.name)
-            if known and known.seq == seq:
-                return known.rows
-            if known and known.seq > seq:  # an older snapshot than the copy: it is served without one
-                return read_rows(transaction, dataset)
-            state = transaction.rows(self._statements["find_dataset_state"], (dataset.name,))
-            mutations = state[0][1] if state else 0
-            purges = {row[_PLACE["file_id"]]: _purge(row) for row in manifest}
-            if (
-                known is None
-                or dataset.kind == "state"
-                or not dataset.numbered
-                or mutations != known.mutations
-            ):
-                rows, last_id = read_rows(transaction, dataset), 0
-            else:
-                changed = [purge for file_id, purge in purges.items() if known.purges.get(file_id) != purge]
-                kept = _drop(dataset, known.rows, changed)
-                rows, last_id = (
-                    _append(kept, read_rows(transaction, dataset, id_above=known.last_id)),
-                    known.last_id,
-                )
-            copy = _Copy(seq, mutations, max(last_id, _largest_id(dataset, rows)), purges, rows)
-            self._copies[dataset.name] = copy
-            return rows
+            if known is None or known.at.seq <= at.seq:
+                copy = self._refresh(transaction, dataset, at, known)
+                self._copies[dataset.name] = copy
+                return copy.table
+        return read_rows(transaction, dataset)  # a snapshot from before the copy
+
+    def forget(self) -> None:
+        """Give the memory back; the next question reads everything anew."""
+        with self._lock:
+            self._copies.clear()
+
+    def _refresh(
+        self, transaction: ReadTransaction, dataset: Dataset, at: Position, known: _Copy | None
+    ) -> _Copy:
+        if known is not None and known.at.seq == at.seq:
+            return known
+        if dataset.tiering is None or dataset.kind == "state":
+            return _Copy(at, 0, 0, {}, _joined(read_rows(transaction, dataset)))
+        mutations = self._mutations(transaction, dataset)
+        since_us = at.ts_us if known is None else known.at.ts_us
+        parameters = {"dataset": dataset.name, "since_us": since_us}
+        moves = transaction.rows(self._statements["purges_since"], parameters)
+        purged = {move_id: through for move_id, _, _, through in moves}
+        if known is None or known.mutations != mutations:
+            table = _joined(read_rows(transaction, dataset))
+            return _Copy(at, mutations, _last_id(table, 0), purged, table)
+        table = known.table
+        for move_id, start_us, end_us, through in moves:
+            above = known.purged.get(move_id, 0)
+            if through > above:
+                table = _without(dataset, table, _Purge(start_us, end_us, above, through))
+        new = read_rows(transaction, dataset, id_above=known.last_id)
+        if new.num_rows:
+            table = _append(table, new)
+        return _Copy(at, mutations, _last_id(new, known.last_id), purged, _joined(table))
+
+    def _mutations(self, transaction: ReadTransaction, dataset: Dataset) -> int:
+        rows = transaction.rows(self._statements["find_dataset_state"], (dataset.name,))
+        return int(rows[0][1]) if rows else 0
 
 
-def _purge(row: tuple[Any, ...]) -> _Purge:
-    visible = row[_PLACE["visible_through"]]
-    through = row[_PLACE["id_max"]] if visible is None else visible
-    return _Purge(row[_PLACE["start_us"]], row[_PLACE["end_us"]], through)
-
-
-def _largest_id(dataset: Dataset, rows: pa.Table) -> int:
-    if not dataset.numbered or not rows.num_rows:
-        return 0
-    # Rows are in the order of their numbers.
-    return int(rows.column(ROW_ID)[-1].as_py())
-
-
-def _append(rows: pa.Table, new: pa.Table) -> pa.Table:
+def _append(table: pa.Table, new: pa.Table) -> pa.Table:
     import pyarrow as pa
 
-    if not new.num_rows:
-        return rows
-    joined = pa.concat_tables([rows, new])
-    return joined.combine_chunks() if joined.column(0).num_chunks > _CHUNKS_MAX else joined
+    return pa.concat_tables([table, new]) if table.num_rows else new
 
 
-def _drop(dataset: Dataset, rows: pa.Table, purges: list[_Purge]) -> pa.Table:
-    import numpy as np
+def _last_id(table: pa.Table, at_least: int) -> int:
+    """Rows come by row number, so the last one has the highest."""
+    return int(table.column(ROW_ID)[-1].as_py()) if table.num_rows else at_least
 
-    if not purges or not rows.num_rows:
-        return rows
+
+def _without(dataset: Dataset, table: pa.Table, purge: _Purge) -> pa.Table:
+    """Drop what a move deleted; the rows it kept are those the DELETE of the same unit keeps."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     assert dataset.tiering is not None
-    ids = rows.column(ROW_ID).to_numpy()
-    times = rows.column(dataset.tiering.time).cast("int64").to_numpy()
-    gone = np.zeros(len(ids), dtype=bool)
-    for purge in purges:
-        gone |= (ids <= purge.through) & (times >= purge.start_us) & (times < purge.end_us)
-    if not gone.any():
-        return rows
-    return rows.filter(~gone).combine_chunks()
+    moment = arrow_type(LogicalType.TIMESTAMP)
+    ids, times = table.column(ROW_ID), table.column(dataset.tiering.time)
+    gone = pc.and_(
+        pc.and_(pc.greater(ids, purge.above), pc.less_equal(ids, purge.through)),
+        pc.and_(
+            pc.greater_equal(times, pa.scalar(purge.start_us, moment)),
+            pc.less(times, pa.scalar(purge.end_us, moment)),
+        ),
+    )
+    if dataset.tiering.when:
+        column, values = dataset.tiering.when
+        gone = pc.and_(gone, pc.is_in(table.column(column), value_set=pa.array(values, pa.string())))
+    return table.filter(pc.invert(pc.fill_null(gone, fill_value=False)))
+
+
+def _joined(table: pa.Table) -> pa.Table:
+    if table.num_columns and table.column(0).num_chunks > _CHUNKS_MAX:
+        return table.combine_chunks()
+    return table

@@ -1,83 +1,110 @@
-"""One moment of the store: which archived files count, and the hot rows beside them."""
+"""One moment of the hot store for analytical questions: the manifest's rows and the hot rows that go with them.
+
+Both come from one SQLite read transaction, so each row is either in a file of the manifest or among the hot rows,
+never in both and never in neither. What was read stays readable after the transaction was released.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import threading
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
-from hybridstore.hot.arrow_copy import ArrowCopy
+from hybridstore.errors import StoreError
+from hybridstore.hot.arrow_copy import ArrowCopy, Position
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.pool import ReadTransaction
-from hybridstore.schema.dataset import Dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class HotSnapshot:
-    """A read transaction, fixed at one commit.
-
-    Args:
-        transaction: A transaction that has read nothing yet.
-        statements: Named SQL.
-        copy: The store's Arrow copy.
-
-    Attributes:
-        seq: Number of the last commit it sees.
-        ts_us: Time of that commit, us UTC.
-    """
-
-    def __init__(self, transaction: ReadTransaction, statements: dict[str, str], copy: ArrowCopy) -> None:
-        self._transaction = transaction
-        self._statements = statements
-        self._copy = copy
-        self._manifests: dict[str, list[tuple[Any, ...]]] = {}
-        self._rows: dict[str, pa.Table] = {}
-        # The first read fixes the moment.
-        position = transaction.rows(statements["commit_position"])[0]
-        self.seq: int = position[0]
-        self.ts_us: int = position[1]
-
-    def manifest(self, dataset: Dataset) -> list[tuple[Any, ...]]:
-        """Return the files that count.
-
-        Args:
-            dataset: Whose.
-
-        Returns:
-            Rows of ``archive_files``, by day.
-        """
-        if dataset.name not in self._manifests:
-            rows = self._transaction.rows(self._statements["manifest_of_dataset"], (dataset.name,))
-            self._manifests[dataset.name] = rows
-        return self._manifests[dataset.name]
-
-    def rows(self, dataset: Dataset) -> pa.Table:
-        """Return the hot rows.
-
-        Args:
-            dataset: Whose.
-
-        Returns:
-            The dataset's stored columns.
-        """
-        if dataset.name not in self._rows:
-            manifest = self.manifest(dataset)
-            self._rows[dataset.name] = self._copy.rows(self._transaction, self.seq, dataset, manifest)
-        return self._rows[dataset.name]
-
-
-@contextmanager
-def open_snapshot(database: DatabaseManager, copy: ArrowCopy) -> Iterator[HotSnapshot]:
-    """Open a snapshot of the present.
+    """A moment, held in a ``with`` block. Safe in several threads.
 
     Args:
         database: The open store.
         copy: The store's Arrow copy.
 
-    Yields:
-        The snapshot; it ends with the block, or by itself at the maximum reader age.
+    Attributes:
+        seq: Number of the last commit of the moment.
+        ts_us: Time of that commit, us UTC.
     """
-    with database.readers.transaction() as transaction:
-        yield HotSnapshot(transaction, database.statements, copy)
+
+    def __init__(self, database: DatabaseManager, copy: ArrowCopy) -> None:
+        self.seq = 0
+        self.ts_us = 0
+        self._database = database
+        self._copy = copy
+        self._transaction: ReadTransaction | None = None
+        self._held = ExitStack()
+        self._manifests: dict[str, tuple[tuple[Any, ...], ...]] = {}
+        self._tables: dict[str, pa.Table] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Fix the moment."""
+        self._transaction = self._held.enter_context(self._database.readers.transaction())
+        try:
+            # The first read of a transaction decides which moment it sees.
+            position = self._transaction.rows(self._database.statements["commit_position"])
+            self.seq, self.ts_us = position[0]
+        except BaseException:
+            self.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the moment go."""
+        self.release()
+
+    def release(self) -> None:
+        """End the read transaction; what was read before stays. A second call does nothing."""
+        with self._lock:
+            self._transaction = None
+            self._held.close()
+
+    def manifest(self, dataset: str) -> tuple[tuple[Any, ...], ...]:
+        """Return the archived files that count for a dataset.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            Rows of ``archive_files``, columns in declared order, by time.
+        """
+        with self._lock:
+            rows = self._manifests.get(dataset)
+            if rows is None:
+                sql = self._database.statements["manifest_of_dataset"]
+                rows = self._manifests[dataset] = tuple(self._open().rows(sql, (dataset,)))
+            return rows
+
+    def hot(self, dataset: str) -> pa.Table:
+        """Return the hot rows of a dataset.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            The dataset's stored columns; by row number where there is one.
+        """
+        with self._lock:
+            table = self._tables.get(dataset)
+            if table is None:
+                declared = self._database.registry[dataset]
+                table = self._copy.rows(self._open(), declared, Position(self.seq, self.ts_us))
+                self._tables[dataset] = table
+            return table
+
+    def _open(self) -> ReadTransaction:
+        if self._transaction is None:
+            raise StoreError(
+                "this snapshot is over",
+                path=str(self._database.path),
+                hint="ask inside its with block, or take a new one",
+            )
+        return self._transaction

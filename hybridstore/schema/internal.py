@@ -80,7 +80,10 @@ ARCHIVE_MOVES = Dataset(
         Column("finished_at", _TIME, "When it ended.", nullable=True),
     ),
     key=("move_id",),
-    indexes=(Index(("dataset", "start_us"), where="state IN ('claimed', 'publishing')"),),
+    indexes=(
+        Index(("dataset", "start_us"), where="state IN ('claimed', 'publishing')"),
+        Index(("dataset", "finished_at")),
+    ),
 )
 
 AUDIT_LOG = Dataset(

@@ -1,0 +1,223 @@
+"""The DuckDB of one store: in memory, locked down, with a limit on memory and time.
+
+It never touches the hot database (another SQLite library in the process would end the locks of the first) and can
+open nothing but the store's archives. What may be asked at all is decided before, by :mod:`hybridstore.analytics.gate`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from hybridstore.archive.layout import ARCHIVES
+from hybridstore.durable import make_directories
+from hybridstore.errors import HybridStoreError, QueryFailed, QueryRefused, QueryTimeout, StoreClosed
+from hybridstore.named_sql import load_named_sql
+from hybridstore.schema.sqlite import quote_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MEMORY_LIMIT = "2GiB"
+CACHE = "cache"
+_INTERRUPT_AGAIN_S = 0.05
+"""An interrupt between two steps of a question is not noticed by the engine, so it is repeated until it is."""
+
+
+class Engine:
+    """One DuckDB instance. Cursors of it run side by side.
+
+    Args:
+        root: The store's folder.
+        memory_limit: What all questions together may take, as DuckDB writes it.
+        threads: Threads to use; None means one a core.
+    """
+
+    def __init__(self, root: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> None:
+        self._root = root
+        for folder in (ARCHIVES, CACHE):
+            make_directories(root / folder)
+        self._running: set[_Watch] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._connection = duckdb.connect(":memory:")
+        try:
+            for macro in load_named_sql(__package__, "macros.sql").values():
+                self._connection.execute(macro)
+            for setting, value in self._settings(memory_limit, threads).items():
+                self._connection.execute(f"SET {setting} = {value}")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _settings(self, memory_limit: str, threads: int | None) -> dict[str, str]:
+        """Return the settings in the order to make them: the last one locks all."""
+        limits = {} if threads is None else {"threads": str(int(threads))}
+        return {
+            **limits,
+            "memory_limit": quote_text(memory_limit),
+            "TimeZone": "'UTC'",
+            "enable_progress_bar": "false",
+            "parquet_metadata_cache": "true",  # an archived file never changes
+            "arrow_lossless_conversion": "false",  # sums of integers as decimals instead of opaque bytes
+            "python_enable_replacements": "false",  # a variable of the caller is no table
+            "python_scan_all_frames": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "allow_persistent_secrets": "false",
+            "temp_directory": quote_text((self._root / CACHE).as_posix()),
+            "allowed_directories": f"[{quote_text((self._root / ARCHIVES).as_posix())}]",
+            "enable_external_access": "false",
+            "lock_configuration": "true",
+        }
+
+    @contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a cursor for one question: its temporary views are its own.
+
+        Yields:
+            The cursor; it is closed when the block ends.
+        """
+        if self._closed:
+            raise StoreClosed("the store is closed", path=str(self._root))
+        cursor = self._connection.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    def run(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
+        """Run a statement of the session's own.
+
+        Args:
+            cursor: Where.
+            sql: What.
+
+        Raises:
+            QueryError: It failed.
+        """
+        try:
+            cursor.execute(sql)
+        except duckdb.Error as error:
+            raise translate(error) from error
+
+    def fetch(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        sql: str,
+        parameters: Mapping[str, object],
+        timeout_s: float | None,
+    ) -> pa.Table:
+        """Run a question and fetch all of its answer.
+
+        Args:
+            cursor: Where.
+            sql: What.
+            parameters: By name.
+            timeout_s: After how many seconds to give up; None means never.
+
+        Returns:
+            The answer.
+
+        Raises:
+            QueryError: It failed, ran out of time or memory, or was cancelled.
+        """
+        watch = _Watch(cursor, timeout_s)
+        with self._lock:
+            self._running.add(watch)
+        try:
+            answer: pa.Table = cursor.sql(sql, params=dict(parameters) or None).to_arrow_table()
+            return answer
+        except duckdb.Error as error:
+            raise translate(error, watch.reason) from error
+        finally:
+            watch.finish()
+            with self._lock:
+                self._running.discard(watch)
+
+    def cancel(self) -> int:
+        """Cancel every question that is running.
+
+        Returns:
+            How many there were.
+        """
+        with self._lock:
+            running = tuple(self._running)
+        for watch in running:
+            watch.cancel("the question was cancelled")
+        return len(running)
+
+    def close(self) -> None:
+        """Cancel what is running and close. A second call does nothing."""
+        self._closed = True
+        self.cancel()
+        self._connection.close()
+
+
+class _Watch:
+    """Interrupts one question when its time is over or when somebody cancels it."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, timeout_s: float | None) -> None:
+        self.reason: str | None = None
+        self._cursor = cursor
+        self._changed = threading.Condition()
+        self._finished = False
+        self._timeout_s = timeout_s
+        self._thread = threading.Thread(target=self._watch, name="hybridstore-query-watch", daemon=True)
+        self._thread.start()
+
+    def cancel(self, reason: str) -> None:
+        """Cancel the question; it raises within moments."""
+        with self._changed:
+            self.reason = self.reason or reason
+            self._changed.notify()
+
+    def finish(self) -> None:
+        """Stop watching. Afterwards the cursor is not touched any more."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished or self.reason, self._timeout_s)
+            if not self._finished and not self.reason:
+                self.reason = f"the question took longer than {self._timeout_s:g} s"
+            while not self._finished:
+                self._cursor.interrupt()
+                self._changed.wait(_INTERRUPT_AGAIN_S)
+
+
+def translate(error: Exception, interrupted: str | None = None) -> HybridStoreError:
+    """Turn an error of the engine into ours.
+
+    Args:
+        error: What the engine raised.
+        interrupted: Why the question was interrupted, if it was.
+
+    Returns:
+        The error to raise.
+    """
+    text = str(error)
+    if interrupted is not None:
+        return QueryTimeout(
+            interrupted, operation="answer a question", hint="narrow it, or give a larger timeout_s"
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return QueryTimeout(
+            f"the question needs more memory than it may take: {text.partition(chr(10))[0]}",
+            operation="answer a question",
+            hint="narrow it, or raise the memory limit",
+        )
+    if isinstance(error, duckdb.InterruptException):
+        return QueryTimeout("the question was cancelled", operation="answer a question")
+    if isinstance(error, duckdb.PermissionException):
+        return QueryRefused(text, hint="a question reads the store's datasets and nothing else")
+    return QueryFailed(text, operation="answer a question", hint="datasets and columns: see docs/datasets.md")
