@@ -110,7 +110,8 @@ def _bounds(transaction: ReadTransaction, dataset: Dataset) -> tuple[int | None,
 
 
 def _text(transaction: ReadTransaction, source: str, parameters: dict[str, Any]) -> Iterator[bytes]:
-    text = transaction.rows(f"SELECT CAST(group_concat(line, char(10)) AS BLOB) FROM ({source})", parameters)[0][0]
+    joined = f"SELECT CAST(group_concat(line, char(10)) AS BLOB) FROM ({source})"
+    text = transaction.rows(joined, parameters)[0][0]
     if text is not None:
         yield text
 
@@ -127,7 +128,7 @@ def _field(dataset: Dataset, name: str) -> str:
         expression = f"iif({name} = '', '{_EMPTY}', {expression})"
     elif column.type is LogicalType.RATIO:
         expression = f"format('%!.17g', {name})"  # SQLite's own text of a double has 15 digits
-    return f"iif({name} IS NULL, '', {expression})" if column.nullable else expression
+    return f"ifnull({expression}, '')" if column.nullable else expression
 
 
 def _parse(dataset: Dataset, texts: list[bytes]) -> pa.Table:
@@ -187,7 +188,9 @@ def _ticks(values: pa.ChunkedArray) -> pa.ChunkedArray:
         words[:, 1] = low >> 63
         validity = pa.array(chunk.is_valid()).buffers()[1] if chunk.null_count else None
         chunks.append(
-            pa.Array.from_buffers(kind, len(chunk), [validity, pa.py_buffer(words)], null_count=chunk.null_count)
+            pa.Array.from_buffers(
+                kind, len(chunk), [validity, pa.py_buffer(words)], null_count=chunk.null_count
+            )
         )
     return pa.chunked_array(chunks, type=kind)
 
@@ -199,6 +202,7 @@ def _unescape(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pc.any(pc.match_substring(values, "\\")).as_py():
         return values
     texts = [
-        None if text is None else _ESCAPED.sub(lambda match: _UNESCAPE[match[0]], text) for text in values.to_pylist()
+        None if text is None else _ESCAPED.sub(lambda match: _UNESCAPE[match[0]], text)
+        for text in values.to_pylist()
     ]
     return pa.chunked_array([pa.array(texts, pa.string())])

@@ -50,7 +50,9 @@ class MoveReport(Record, frozen=True, gc=False):
         size_bytes: Their size.
         elapsed_s: How long it took.
         rows_per_s: rows / elapsed_s.
-        lock_ms_max: The longest a step held the write lock.
+        lock_ms_p50: How long publishing steps held the write lock, median.
+        lock_ms_p99: 99 of 100 steps held it no longer.
+        lock_ms_max: The longest.
         resumed: Moves that a crash had left open and that were finished.
         swept: Orphan files removed.
     """
@@ -60,6 +62,8 @@ class MoveReport(Record, frozen=True, gc=False):
     size_bytes: int
     elapsed_s: float
     rows_per_s: float
+    lock_ms_p50: float
+    lock_ms_p99: float
     lock_ms_max: float
     resumed: int
     swept: int
@@ -149,7 +153,9 @@ class DataRetentionManager:
             size_bytes=size_bytes,
             elapsed_s=round(elapsed_s, 3),
             rows_per_s=round(rows / elapsed_s, 1) if rows else 0.0,
-            lock_ms_max=round(max(mover.locked_ms, default=0.0), 3),
+            lock_ms_p50=_percentile(mover.locked_ms, 50),
+            lock_ms_p99=_percentile(mover.locked_ms, 99),
+            lock_ms_max=_percentile(mover.locked_ms, 100),
             resumed=len(resumed),
             swept=len(swept),
         )
@@ -191,6 +197,12 @@ class DataRetentionManager:
                 path=str(self._database.root),
                 hint="wait for it to finish; it is safe to run again",
             ) from error
+
+
+def _percentile(times_ms: list[float], percent: int) -> float:
+    """Return a percentile by nearest rank; 0 where nothing was measured."""
+    ordered = sorted(times_ms)
+    return round(ordered[-(-len(ordered) * percent // 100) - 1], 3) if ordered else 0.0
 
 
 class _Running:

@@ -18,12 +18,13 @@ from hybridstore.archive.layout import temporary_path
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.archive.writing import Target, read_ids, write_archive
-from hybridstore.durable import fsync_directory
+from hybridstore.config import Durability
+from hybridstore.durable import fsync_directory, fsync_file
 from hybridstore.errors import ArchiveCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.transfer import read_rows
 from hybridstore.retention.policy import PlannedMove
-from hybridstore.retention.steps import Move, Step, StepResult, abandon, claim, publish
+from hybridstore.retention.steps import Move, Step, abandon, claim, publish
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.migrations import SCHEMA_VERSION
 
@@ -35,8 +36,9 @@ STEPS = ("claimed", "read", "written", "flushed", "verified", "named", "publishe
 FILE_ROWS_MAX = 2_000_000
 """Rows of one file at the most: bounds the mover's memory."""
 WORK_TARGET_MS = 2.5
-"""How long a publishing step means to delete. The flush that follows takes what the device takes, whatever the size of
-the step: aiming at the sum would shrink steps without end on a slow device."""
+"""How long a publishing step means to hold the write lock."""
+WORK_TARGET_SHARED_MS = 1.2
+"""The same while others are writing: their time to an acknowledgement includes the wait for a step."""
 LOCK_LIMIT_MS = 8.0
 """A step that held the write lock longer than this is followed by a smaller one; a bot waits that long for its turn."""
 _STEP_ROWS_FIRST = 1_000
@@ -67,6 +69,7 @@ class Mover:
     ) -> None:
         self._database = database
         self._verifier = FileVerifier(database.root)
+        self._log = database.path.with_name(f"{database.path.name}-wal")
         self._on_step = on_step or (lambda _name: None)
         self._on_rows = on_rows or (lambda _rows: None)
         self.locked_ms: list[float] = []
@@ -172,18 +175,22 @@ class Mover:
         """Publish and purge in steps; ``ids`` are the file's row numbers in ascending order."""
         done_through = self._done_through(file)
         position = int(ids.searchsorted(done_through, side="right"))
-        step_rows = _STEP_ROWS_FIRST
-        last_seq: int | None = None
+        pace = _Pace()
         while position < len(ids):
-            step, end = _next_step(ids, position, done_through, step_rows)
-            result = self._database.writer.call(publish, dataset, move, file, step, durability="full")
+            step, end = _next_step(ids, position, done_through, pace.step_rows)
+            # What first makes the file count and what ends the move is durable when it is acknowledged. A step in
+            # between may be undone by a power cut, rows and limit together; it is flushed without the lock.
+            durability: Durability = "full" if position == 0 or step.last else "normal"
+            result = self._database.writer.call(publish, dataset, move, file, step, durability=durability)
             held_s = time.perf_counter() - result.begun_s
+            if durability == "normal":
+                fsync_file(self._log)
             self.locked_ms.append(held_s * 1000)
             self._on_rows(step.row_count)
             self._on_step("done" if step.last else "published" if position == 0 else "purged")
-            time.sleep(_pause_s(held_s, result, last_seq))
-            step_rows = _next_step_rows(step_rows, result.work_s * 1000, held_s * 1000)
-            position, done_through, last_seq = end, step.through, result.seq
+            pace.note(result.work_s * 1000, held_s * 1000, result.seq)
+            time.sleep(pace.pause_s)
+            position, done_through = end, step.through
 
     def _done_through(self, file: ArchiveFile) -> int:
         found = self._database.readers.rows(self._database.statements["find_archive_files"], (file.file_id,))
@@ -218,13 +225,20 @@ def _next_step(
     return Step(above, int(ids[end - 1]), end - position, end == len(ids)), end
 
 
-def _next_step_rows(step_rows: int, work_ms: float, held_ms: float) -> int:
-    """Adapt a step to the one before; the time of a row varies tenfold with how scattered the rows lie."""
-    factor = min(WORK_TARGET_MS / max(work_ms, 1e-3), LOCK_LIMIT_MS / max(held_ms, 1e-3), _GROWTH_MAX)
-    return int(min(max(step_rows * factor, _STEP_ROWS_MIN), _STEP_ROWS_MAX))
+class _Pace:
+    """How large the next step is and how long the lock is left alone before it."""
 
+    def __init__(self) -> None:
+        self.step_rows = _STEP_ROWS_FIRST
+        self.pause_s = _PAUSE_MIN_S
+        self._target_ms = WORK_TARGET_MS
+        self._last_seq: int | None = None
 
-def _pause_s(held_s: float, result: StepResult, last_seq: int | None) -> float:
-    """Leave the lock alone longer where somebody else is writing."""
-    others_write = last_seq is not None and result.seq != last_seq + 1
-    return min(max(held_s / 2, _PAUSE_MIN_S), _PAUSE_MAX_S) if others_write else _PAUSE_MIN_S
+    def note(self, work_ms: float, held_ms: float, seq: int) -> None:
+        """Adapt to a step; the time of a row varies tenfold with how scattered the rows lie."""
+        if self._last_seq is not None and seq != self._last_seq + 1:  # others are writing
+            self._target_ms = WORK_TARGET_SHARED_MS
+            self.pause_s = min(max(held_ms / 1000, _PAUSE_MIN_S), _PAUSE_MAX_S)
+        self._last_seq = seq
+        factor = min(self._target_ms / max(work_ms, 1e-3), LOCK_LIMIT_MS / max(held_ms, 1e-3), _GROWTH_MAX)
+        self.step_rows = int(min(max(self.step_rows * factor, _STEP_ROWS_MIN), _STEP_ROWS_MAX))
