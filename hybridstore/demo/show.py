@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from hybridstore.reports.collect import QUESTIONS
-from hybridstore.reports.wording import NOTHING, count, duration, exact, rounded, size
+from hybridstore.reports.wording import MINUS, NOTHING, count, duration, exact, rounded, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hybridstore.demo.run import DemoResult
 
 _SECOND_US = 1_000_000
+_PLAIN = str.maketrans({MINUS: "-", NOTHING: "-", "\N{NO-BREAK SPACE}": " ", "\N{MICRO SIGN}": "u"})
 
 
 def show_demo(result: DemoResult, console: Console) -> None:
@@ -24,8 +25,31 @@ def show_demo(result: DemoResult, console: Console) -> None:
 
     Args:
         result: What the demo did and found.
-        console: Where to print.
+        console: Where to print; what its encoding cannot say is said in plainer characters.
     """
+    with console.capture() as captured:
+        _show(result, console)
+    console.file.write(spell(captured.get(), console.encoding))
+
+
+def spell(text: str, encoding: str) -> str:
+    """Return a text that can be written in an encoding.
+
+    Args:
+        text: Any text.
+        encoding: The encoding's name; a terminal or a pipe may have an old one.
+
+    Returns:
+        The same text where it can be encoded, else one with plain signs and question marks for the rest.
+    """
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _show(result: DemoResult, console: Console) -> None:
     console.print(
         f"\n[bold]{escape(result.source)}[/]\n{count(result.market_trades)} market trades and "
         f"{count(result.quotes)} quotes recorded, {count(result.fills)} fills on paper, "
