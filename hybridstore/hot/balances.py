@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from hybridstore.errors import InvalidValue
 from hybridstore.hot.database import DatabaseManager
@@ -25,6 +27,8 @@ from hybridstore.schema.types import (
 DEFAULT_ACCOUNT = "default"
 _PERCENT_PLACES = Decimal("1E-8")
 _DIVISION = Context(prec=60)
+_subtract, _multiply = EXACT.subtract, EXACT.multiply
+_divide, _quantize = _DIVISION.divide, _DIVISION.quantize
 _HUNDRED = Decimal(100)
 _TUPLE_FIELDS = 10
 _ZERO = Decimal(0)
@@ -58,12 +62,15 @@ class Balance(Record, frozen=True, gc=False):
     recorded_at: datetime
 
 
-class BalanceUpdate(NamedTuple):
+class BalanceUpdate(msgspec.Struct, frozen=True, gc=False):
     """A checked balance on its way to the writer: Decimals to compute with, texts to store."""
 
     account: str
     asset: str
     balance: Decimal
+    hold: Decimal
+    available: Decimal
+    debt: Decimal | None
     balance_text: str
     hold_text: str
     available_text: str
@@ -75,7 +82,7 @@ class BalanceUpdate(NamedTuple):
     exchange_us: int | None
 
 
-class _Last(NamedTuple):
+class _Last(msgspec.Struct, frozen=True, gc=False):
     balance: Decimal
     updated_us: int
 
@@ -118,17 +125,22 @@ def prepare_balance(
     hold = to_decimal(hold_trade, "hold_trade")
     if hold:
         hold_text = money_text(hold, "hold_trade")
-        available_text = money_text(EXACT.subtract(total, hold), "available")
+        available = _subtract(total, hold)
+        available_text = money_text(available, "available")
     else:
-        hold_text, available_text = "0", total_text
+        hold, hold_text, available, available_text = _ZERO, "0", total, total_text
+    owed = None if debt is None else to_decimal(debt, "debt")
     return BalanceUpdate(
         check_name(account, "account"),
         check_name(asset, "asset"),
         total,
+        hold,
+        available,
+        owed,
         total_text,
         hold_text,
         available_text,
-        None if debt is None else money_text(to_decimal(debt, "debt"), "debt"),
+        None if owed is None else money_text(owed, "debt"),
         None if reason is None else check_text(reason, "reason"),
         check_text(source, "source"),
         None if sync_status is None else check_text(sync_status, "sync_status"),
@@ -200,20 +212,18 @@ def write_balance(session: WriteSession, update: BalanceUpdate) -> Balance:
     Returns:
         The balance as recorded.
     """
-    ts_us = session.ts_us
-    changed_us = update.changed_us or ts_us
-    _record(session, update, changed_us)
-    recorded = moment(ts_us)
+    _record(session, update)
+    changed_us = update.changed_us
     return Balance(
         update.account,
         update.asset,
         update.balance,
-        Decimal(update.hold_text),
-        Decimal(update.available_text),
-        None if update.debt_text is None else Decimal(update.debt_text),
+        update.hold,
+        update.available,
+        update.debt,
         update.source,
-        recorded if update.changed_us is None else moment(changed_us),
-        recorded,
+        session.recorded_at if changed_us is None else moment(changed_us),
+        session.recorded_at,
     )
 
 
@@ -227,38 +237,46 @@ def write_balances(session: WriteSession, updates: Sequence[BalanceUpdate]) -> i
     Returns:
         How many were recorded.
     """
-    ts_us = session.ts_us
     for update in updates:
-        _record(session, update, update.changed_us or ts_us)
+        _record(session, update)
     return len(updates)
 
 
-def _record(session: WriteSession, update: BalanceUpdate, changed_us: int) -> None:
-    key = (update.account, update.asset)
-    last = session.memory.get(key)
-    if last is None:
-        last = _load_last(session, key)
-    if last is None or changed_us < last.updated_us:
-        change = percentage = None
-    else:
-        difference = EXACT.subtract(update.balance, last.balance)
+def _record(session: WriteSession, update: BalanceUpdate) -> None:
+    ts_us = session.ts_us
+    account, asset, total = update.account, update.asset, update.balance
+    changed_us = ts_us if update.changed_us is None else update.changed_us
+    key = (account, asset)
+    last = session.memory.get(key) or _load_last(session, key)
+    newest = last is None or changed_us >= last.updated_us
+    change = percentage = None
+    if last is not None and newest:
+        difference = _subtract(total, last.balance)
         change = money_text(difference, "change")
         percentage = _percentage(difference, last.balance)
-    ts_us = session.ts_us
-    (account, asset, total, total_text, hold, available, debt, reason, source, status, _, exchange_us) = (
-        update
-    )
+    balance_text, hold_text, available_text = update.balance_text, update.hold_text, update.available_text
+    source = update.source
     session.defer(
         "insert_balance_history",
-        (account, asset, total_text, hold, available, change, percentage, reason, source, status, changed_us,
-         exchange_us, ts_us),
+        (account, asset, balance_text, hold_text, available_text, change, percentage, update.reason, source,
+         update.sync_status, changed_us, update.exchange_us, ts_us),
     )  # fmt: skip
-    if last is None or changed_us >= last.updated_us:
+    if newest:
         session.memory[key] = _Last(total, changed_us)
         session.defer_latest(
             "upsert_balances",
             key,
-            (account, asset, total_text, hold, available, debt, source, changed_us, ts_us),
+            (
+                account,
+                asset,
+                balance_text,
+                hold_text,
+                available_text,
+                update.debt_text,
+                source,
+                changed_us,
+                ts_us,
+            ),
         )
 
 
@@ -272,10 +290,10 @@ def _percentage(difference: Decimal, previous: Decimal) -> str | None:
         return None
     if not difference:
         return "0"
-    ratio = _DIVISION.divide(EXACT.multiply(_HUNDRED, difference), previous)
+    ratio = _divide(_multiply(_HUNDRED, difference), previous)
     if ratio.adjusted() >= MONEY_INTEGER_DIGITS:
         return None
-    return money_text(_DIVISION.quantize(ratio, _PERCENT_PLACES), "change_percentage")
+    return money_text(_quantize(ratio, _PERCENT_PLACES), "change_percentage")
 
 
 def decode_balance(row: tuple[Any, ...]) -> Balance:

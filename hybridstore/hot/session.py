@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 
 from hybridstore.clock import Clock
+from hybridstore.schema.types import moment
 
 SEQ_START = 1 << 48
 """First commit number: from here on every number takes 8 bytes in a page."""
@@ -34,6 +35,7 @@ class WriteSession:
     Attributes:
         seq: Number of this commit.
         ts_us: Time of this commit, us UTC, larger than that of every commit before.
+        recorded_at: The same as a datetime.
         memory: Remembered rows, by whatever key an operation chooses; emptied on rollback.
         execute: Runs a statement on the writer's connection.
         sql: Named statements.
@@ -49,6 +51,7 @@ class WriteSession:
         self._latest: dict[str, dict[Any, Any]] = {}
         self.seq = 0
         self.ts_us = 0
+        self.recorded_at = moment(0)
         self._clock = clock
 
     def begin(self) -> None:
@@ -59,6 +62,7 @@ class WriteSession:
             self.memory.clear()
         self.seq = seq + 1
         self.ts_us = max(ts_us + 1, self._clock.now_us(), TS_START)
+        self.recorded_at = moment(self.ts_us)
 
     def finish(self) -> None:
         """Run what was put off and advance the commit clock: the transaction's last statement."""

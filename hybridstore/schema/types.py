@@ -28,6 +28,9 @@ _MICROSECOND = timedelta(microseconds=1)
 _TS_MIN_US = 0
 _TS_MAX_US = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z, the last moment datetime knows."""
+_FLOAT_EXACT_US = (1 << 32) * 1_000_000
+"""Before 2106 a double of seconds is closer to its microsecond than a quarter of one, so rounding finds it again."""
+_from_timestamp = datetime.fromtimestamp
 _SECONDS_MAX = 100_000_000_000
 """Below this (the year 5138) an integer is refused as seconds, above it is microseconds."""
 _DECIMAL_TEXT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
@@ -105,6 +108,18 @@ def money_text(value: Decimal, column: str) -> str:
     Raises:
         InvalidValue: More than 18 places or 20 integer digits.
     """
+    text = str(value)  # half the time of the format below, and the same text unless it has an exponent
+    if len(text) > MONEY_PLACES or "E" in text:  # shorter text cannot exceed either bound
+        return _long_money_text(value, column)
+    if text[-1] == "0":
+        if "." in text:
+            text = text.rstrip("0").rstrip(".")
+        if text == "-0":
+            return "0"
+    return text
+
+
+def _long_money_text(value: Decimal, column: str) -> str:
     if not -_EXPONENT_MAX < value.adjusted() < _EXPONENT_MAX:
         if value:
             raise InvalidValue(
@@ -114,7 +129,7 @@ def money_text(value: Decimal, column: str) -> str:
     text = f"{value:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    if len(text) > MONEY_PLACES:  # shorter text cannot exceed either bound
+    if len(text) > MONEY_PLACES:
         integer, _, fraction = text.partition(".")
         if len(fraction) > MONEY_PLACES:
             raise InvalidValue(
@@ -379,6 +394,8 @@ def moment(ts_us: int) -> datetime:
     Returns:
         The moment, in UTC.
     """
+    if 0 <= ts_us < _FLOAT_EXACT_US:
+        return _from_timestamp(ts_us / 1_000_000, UTC)
     return EPOCH + timedelta(microseconds=ts_us)
 
 
