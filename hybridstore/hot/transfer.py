@@ -127,7 +127,8 @@ def _field(dataset: Dataset, name: str) -> str:
             expression = f"replace({expression}, char({ord(character)}), '{escape}')"
         expression = f"iif({name} = '', '{_EMPTY}', {expression})"
     elif column.type is LogicalType.RATIO:
-        expression = f"format('%!.17g', {name})"  # SQLite's own text of a double has 15 digits
+        # SQLite's own text of a double has 15 digits; format() makes a zero of NULL.
+        expression = f"iif({name} IS NULL, NULL, format('%!.17g', {name}))"
     return f"ifnull({expression}, '')" if column.nullable else expression
 
 

@@ -6,18 +6,23 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import filelock
 
 from hybridstore.archive.layout import ARCHIVES
+from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.reading import FileVerifier
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import StoreBusy
+from hybridstore.errors import StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.records import Record
+from hybridstore.retention.audit import AuditEntry, broken_entry
 from hybridstore.retention.mover import Mover, OnStep
 from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
+from hybridstore.retention.steps import Move
 from hybridstore.schema.types import moment
 
 LOCK_NAME = ".mover.lock"
@@ -183,6 +188,66 @@ class DataRetentionManager:
                     path.unlink()
                     removed.append(path)
         return removed
+
+    def status(self) -> dict[str, Any]:
+        """Return the condition of the tiers.
+
+        Returns:
+            due_rows: rows that are old enough to move now; open_moves: moves that a crash or a running mover has
+            open, as {move_id, dataset, day, state}; archived: by dataset {files, rows, size_bytes}; audit_entries.
+        """
+        statements = self._database.statements
+        with self._database.readers.transaction() as transaction:
+            moves = [Move(*row) for row in transaction.rows(statements["open_moves"])]
+            tiers = transaction.rows(statements["archived_by_dataset_and_tier"])
+            last = transaction.rows(statements["last_audit_entry"])
+        archived: dict[str, dict[str, int]] = {}
+        for dataset, _tier, files, rows, size_bytes in tiers:
+            sums = archived.setdefault(dataset, {"files": 0, "rows": 0, "size_bytes": 0})
+            for name, value in (("files", files), ("rows", rows), ("size_bytes", size_bytes)):
+                sums[name] += value
+        return {
+            "due_rows": sum(planned.unit.row_count for planned in self.plan()),
+            "open_moves": [
+                {
+                    "move_id": move.move_id,
+                    "dataset": move.dataset,
+                    "day": f"{moment(move.start_us):%Y-%m-%d}",
+                    "state": move.state,
+                }
+                for move in moves
+            ],
+            "archived": archived,
+            "audit_entries": last[0][0] if last else 0,
+        }
+
+    def verify(self) -> int:
+        """Prove the audit chain and hash every file of the manifest anew.
+
+        Returns:
+            How many files there are.
+
+        Raises:
+            ArchiveCorrupt: A file is missing or changed.
+            StoreCorrupt: An entry of the audit log was changed, added or taken away.
+        """
+        statements = self._database.statements
+        with self._database.readers.transaction() as transaction:
+            entries = [AuditEntry(*row) for row in transaction.rows(statements["audit_entries"])]
+            files = [
+                ArchiveFile.from_row(row)
+                for dataset in self._database.registry.tiered
+                for row in transaction.rows(statements["manifest_of_dataset"], (dataset.name,))
+            ]
+        broken = broken_entry(entries)
+        if broken is not None:
+            raise StoreCorrupt(
+                f"the audit log is broken at entry {broken}: it does not follow from the one before",
+                path=str(self._database.path),
+                hint="compare it with the audit log of a backup",
+            )
+        FileVerifier(self._database.root).paths(files)
+        return len(files)
 
     def _only_mover(self) -> AbstractContextManager[object]:
         """Take the root's mover lock; it is gone with the process that held it."""
