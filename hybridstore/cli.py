@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -160,7 +161,10 @@ def run(
             interval_s=interval_s,
             now=now,
             progress=lambda step: bar.update(
-                task, description=f"{step.dataset} {step.day}", completed=step.rows_done, total=step.rows_total
+                task,
+                description=f"{step.dataset} {step.day}",
+                completed=step.rows_done,
+                total=step.rows_total,
             ),
             on_report=lambda report: console.print(
                 f"moved {report.rows:,} rows into {report.files} files ({report.size_bytes:,} bytes) "
@@ -171,8 +175,11 @@ def run(
 
 def main() -> None:
     """Run the command line; an error the user can act on is printed as one sentence, with exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a Windows console cannot print every symbol's name
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        app(sys.argv[1:])
     except HybridStoreError as error:
         Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(1)
