@@ -7,12 +7,17 @@ after fsync of the file, the rename, and fsync of the directory (and of every di
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
 from pathlib import Path
 
+from hybridstore.errors import StorageFailure, StorageFull
+
 _HASH_CHUNK_BYTES = 1 << 20
+FULL_ERRNOS = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""What a system call says when there is no room: the device, a limit on file sizes, or a quota."""
 PRIVATE_FILE_MODE = stat.S_IRUSR | stat.S_IWUSR
 """Files hold somebody's books: readable by their owner alone."""
 PRIVATE_DIR_MODE = stat.S_IRWXU
@@ -97,6 +102,32 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     fsync_directory(path.parent)
+
+
+def write_error(error: OSError, operation: str, path: Path) -> StorageFull | StorageFailure:
+    """Turn the failure to write a file into an error that says what to do.
+
+    Args:
+        error: What the system said.
+        operation: What was being done.
+        path: The file.
+
+    Returns:
+        The error to raise.
+    """
+    if error.errno in FULL_ERRNOS:
+        return StorageFull(
+            "no space left on the device",
+            operation=operation,
+            path=str(path),
+            hint="free space on its device and do it again; nothing was lost",
+        )
+    return StorageFailure(
+        f"{type(error).__name__}: {error.strerror or error}",
+        operation=operation,
+        path=str(path),
+        hint="check the device, the folder's permissions and the system log",
+    )
 
 
 def sha256_file(path: Path) -> str:

@@ -19,7 +19,7 @@ from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.archive.writing import Target, read_ids, write_archive
 from hybridstore.config import Durability
-from hybridstore.durable import fsync_directory, fsync_file
+from hybridstore.durable import fsync_directory, fsync_file, write_error
 from hybridstore.errors import ArchiveCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.transfer import read_rows
@@ -87,6 +87,7 @@ class Mover:
         Raises:
             MoveFailed: The hot store's rows are not those that were written.
             ArchiveCorrupt: The written file is not what was written to it.
+            StorageFull: There is no room for the file; its rows are where they were.
         """
         dataset = self._database.registry[planned.unit.dataset]
         move = self._claim(dataset, planned)
@@ -165,9 +166,12 @@ class Mover:
         target = Target(move.file_id, move.tier, move.start_us, move.end_us, SCHEMA_VERSION)
         try:
             return write_archive(self._database.root, dataset, rows, target, self._on_step)
-        except (OSError, ArchiveCorrupt):
+        except ArchiveCorrupt:
             self._take_back(move)
             raise
+        except OSError as error:
+            self._take_back(move)
+            raise write_error(error, f"archive {dataset.name}", self._database.root / move.path) from error
 
     def _publish(
         self, dataset: Dataset, move: Move, file: ArchiveFile, ids: np.ndarray[tuple[int], np.dtype[np.int64]]

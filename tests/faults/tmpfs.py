@@ -52,11 +52,16 @@ class Filler:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def fill(self) -> None:
-        """Write until nothing more fits."""
+    def fill(self, left_kib: int = 0) -> None:
+        """Write until nothing more fits.
+
+        Args:
+            left_kib: How much to leave after all, KiB.
+        """
         with self._path.open("ab", buffering=0) as file:
             for size_bytes in (1 << 16, 1 << 12, 1 << 9, 1):
                 _write_all(file.fileno(), bytes(size_bytes))
+            file.truncate(file.tell() - left_kib * 1024)
 
     def free(self) -> None:
         """Give the space back."""
