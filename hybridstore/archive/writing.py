@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from collections.abc import Callable
 from decimal import Decimal
@@ -20,6 +22,7 @@ from hybridstore.schema.types import LogicalType
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from _typeshed import ReadableBuffer as Buffer
 
 ROW_GROUP_ROWS = 122_880
 """DuckDB's own size: one row group a thread."""
@@ -88,13 +91,12 @@ def write_archive(
     final = root / relative
     temporary = root / temporary_path(relative)
     make_directories(final.parent)
-    _write_parquet(temporary, dataset, rows, {**facts, "schema_version": target.schema_version})
+    digest = _write_parquet(temporary, dataset, rows, {**facts, "schema_version": target.schema_version})
     on_step("written")
     fsync_file(temporary)
     on_step("flushed")
-    _read_back(temporary, rows)
+    _read_back(temporary, rows, digest)
     on_step("verified")
-    digest = sha256_file(temporary)
     size_bytes = temporary.stat().st_size
     publish_file(temporary, final)
     on_step("named")
@@ -193,14 +195,35 @@ def exact_sums(dataset: Dataset, rows: pa.Table) -> dict[str, str]:
     return sums
 
 
-def _write_parquet(path: Path, dataset: Dataset, rows: pa.Table, facts: dict[str, Any]) -> None:
+class _HashedFile(io.FileIO):
+    """A new private file whose content is hashed on its way in.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "wb", opener=lambda name, flags: os.open(name, flags, PRIVATE_FILE_MODE))
+        self.digest = hashlib.sha256()
+
+    def write(self, content: Buffer) -> int:
+        """Write all of the content; the system may take it in pieces."""
+        rest = memoryview(content).cast("B")
+        size_bytes = len(rest)
+        self.digest.update(rest)
+        while len(rest):
+            rest = rest[super().write(rest) :]
+        return size_bytes
+
+
+def _write_parquet(path: Path, dataset: Dataset, rows: pa.Table, facts: dict[str, Any]) -> str:
+    """Write the file and return the SHA-256 of what was written."""
     import pyarrow.parquet as pq
 
     delta = [ROW_ID] + [column.name for column in dataset.columns if column.type in _DELTA]
     metadata = {f"{_METADATA_PREFIX}{name}": str(value) for name, value in facts.items() if value is not None}
     metadata[f"{_METADATA_PREFIX}dataset"] = dataset.name
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
+    with _HashedFile(path) as file:
         pq.write_table(
             rows.replace_schema_metadata(metadata),
             file,
@@ -212,6 +235,7 @@ def _write_parquet(path: Path, dataset: Dataset, rows: pa.Table, facts: dict[str
             write_page_index=True,
             write_page_checksum=True,
         )
+    return file.digest.hexdigest()
 
 
 def _repeats(rows: pa.Table, name: str) -> bool:
@@ -222,16 +246,20 @@ def _repeats(rows: pa.Table, name: str) -> bool:
     return int(pc.count_distinct(sample).as_py()) <= _DISTINCT_MAX * len(sample)
 
 
-def _read_back(path: Path, rows: pa.Table) -> None:
+def _read_back(path: Path, rows: pa.Table, digest: str) -> None:
+    """Compare the file with what was written to it, byte for byte, and its rows with those it shall hold."""
     import pyarrow.parquet as pq
 
+    hint = "the device or its driver is at fault; the rows are still in the hot store"
+    if sha256_file(path) != digest:  # statistics and indexes are in no row, and a query is misled by them
+        raise ArchiveCorrupt("what was read back is not what was written", path=str(path), hint=hint)
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         written = file.read()
     if not written.equals(rows):
         raise ArchiveCorrupt(
-            f"what was read back ({written.num_rows:,} rows) is not what was written ({rows.num_rows:,} rows)",
+            f"the rows that were read back ({written.num_rows:,}) are not those that were written ({rows.num_rows:,})",
             path=str(path),
-            hint="the device or its driver is at fault; the rows are still in the hot store",
+            hint=hint,
         )
 
 

@@ -11,10 +11,26 @@ from hybridstore.clock import DAY_US
 from hybridstore.schema.internal import ARCHIVE_FILES
 
 FILE = ArchiveFile(
-    file_id="f", dataset="trades", tier="warm", path="archives/f.parquet", start_us=0, end_us=DAY_US,
-    id_min=1, id_max=9, visible_through=None, time_min_us=10, time_max_us=20, symbol_min="B", symbol_max="D", row_count=5, size_bytes=100,
-    sha256="0" * 64, sums="{}", schema_version=1, created_seq=7,
-)  # fmt: skip
+    file_id="f",
+    dataset="trades",
+    tier="warm",
+    path="archives/f.parquet",
+    start_us=0,
+    end_us=DAY_US,
+    id_min=1,
+    id_max=9,
+    visible_through=None,
+    time_min_us=10,
+    time_max_us=20,
+    symbol_min="B",
+    symbol_max="D",
+    row_count=5,
+    size_bytes=100,
+    sha256="0" * 64,
+    sums="{}",
+    schema_version=1,
+    created_seq=7,
+)
 
 
 def test_fields_are_the_columns_of_the_manifest() -> None:
