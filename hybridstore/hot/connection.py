@@ -32,6 +32,10 @@ _GROWING = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOER
 _BLOCKS_MIN = 256
 """Fewer free blocks than this (1 MiB) count as a full device."""
 _PAGE_CHECKSUM_VFS = "cksmvfs"
+_PAGE_CHECKSUM_BYTES = 8
+"""What cksumvfs reserves at the end of each page: by this a store with checksums is known."""
+_PLATFORM_VFS = "win32" if os.name == "nt" else "unix"
+"""Named, because loading cksumvfs makes it the default of the whole process."""
 _FULL_ERRNOS = (
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
 )
@@ -61,7 +65,9 @@ def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) 
         )
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if write else 0)
     try:
-        connection = apsw.Connection(str(config.path), flags=flags, vfs=_vfs(config), statementcachesize=256)
+        connection = apsw.Connection(
+            str(config.path), flags=flags, vfs=vfs_name(config), statementcachesize=256
+        )
         try:
             _configure(connection, config, write=write, scan=scan)
         except Exception:
@@ -72,14 +78,53 @@ def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) 
     return connection
 
 
-def _vfs(config: DatabaseConfig) -> str | None:
+def vfs_name(config: DatabaseConfig) -> str:
+    """Return the SQLite VFS a store is opened with.
+
+    Args:
+        config: The store's settings.
+
+    Returns:
+        Its name; it is loaded.
+    """
     if not config.page_checksums:
-        return config.vfs
+        return config.vfs or _PLATFORM_VFS
     import apsw.sqlite_extra
 
     if _PAGE_CHECKSUM_VFS not in apsw.vfs_names():
         apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
     return _PAGE_CHECKSUM_VFS
+
+
+def has_page_checksums(config: DatabaseConfig) -> bool:
+    """Say whether a store was created with page checksums: one that was must be written with them for ever.
+
+    Args:
+        config: Where it is; the file exists.
+
+    Returns:
+        Whether it has them; what the settings ask for where it is still empty.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    if not config.path.stat().st_size:
+        return config.page_checksums
+    try:
+        connection = apsw.Connection(
+            str(config.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=config.vfs or _PLATFORM_VFS
+        )
+        try:
+            connection.set_busy_handler(busy_handler(config.busy_timeout_ms))
+            connection.config(
+                apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1
+            )  # it would copy pages without stamping them
+            connection.pragma("schema_version")  # reads the file's header
+            return connection.reserve_bytes("main", -1) == _PAGE_CHECKSUM_BYTES
+        finally:
+            connection.close(True)  # noqa: FBT003  positional in apsw
+    except apsw.Error as error:
+        raise translate(error, "open the hot store", config.path) from error
 
 
 def _configure(connection: apsw.Connection, config: DatabaseConfig, *, write: bool, scan: bool) -> None:
@@ -108,7 +153,7 @@ def _configure(connection: apsw.Connection, config: DatabaseConfig, *, write: bo
 def _configure_writer(connection: apsw.Connection, config: DatabaseConfig) -> None:
     if not config.path.stat().st_size:
         if config.page_checksums:
-            connection.reserve_bytes("main", 8)
+            connection.reserve_bytes("main", _PAGE_CHECKSUM_BYTES)
         # Purged pages can be handed back to the file system in small steps only if this is set at creation.
         connection.pragma("auto_vacuum", "incremental")
     mode = connection.pragma("journal_mode", "wal")
@@ -165,6 +210,13 @@ def translate(error: BaseException, operation: str, path: Path) -> HybridStoreEr
             operation=operation,
             path=str(path),
             hint="free space on its device; the same store works again at once, without a restart",
+        )
+    if code == apsw.SQLITE_IOERR_DATA:
+        return StoreCorrupt(
+            f"a page's checksum is wrong ({error})",
+            operation=operation,
+            path=str(path),
+            hint="stop the bot and restore from a backup",
         )
     for kinds, ours, hint in _TRANSLATIONS:
         if isinstance(error, kinds):

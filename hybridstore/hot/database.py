@@ -16,7 +16,7 @@ from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import DatabaseConfig, load_settings
 from hybridstore.durable import fsync_directory
 from hybridstore.errors import HybridStoreError, SchemaMismatch, StorageFull, StoreClosed
-from hybridstore.hot.connection import open_connection, translate
+from hybridstore.hot.connection import has_page_checksums, open_connection, translate
 from hybridstore.hot.guards import (
     ProcessGuard,
     ReserveFile,
@@ -209,6 +209,7 @@ class DatabaseManager:
 
     def _bootstrap(self) -> None:
         """Give a new database its commit clock, without which no transaction can be numbered."""
+        self.config.page_checksums = has_page_checksums(self.config)
         connection = open_connection(self.config, write=True)
         try:
             if self._is_bootstrapped(connection):

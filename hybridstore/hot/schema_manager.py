@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import apsw
 import msgspec
 
 from hybridstore.durable import fsync_directory, fsync_file, make_directories
-from hybridstore.errors import SchemaMismatch
-from hybridstore.hot.connection import open_connection, translate
+from hybridstore.errors import SchemaMismatch, StorageFailure
+from hybridstore.hot.connection import open_connection, translate, vfs_name
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.guards import make_private_file
 from hybridstore.hot.session import WriteSession
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.migrations import MIGRATIONS, Migration
@@ -130,20 +132,30 @@ class SchemaManager:
         """Copy the hot database aside, so that a step that went wrong can be taken back."""
         now = datetime.now(UTC)
         folder = self._database.root / "backups" / now.strftime("%Y%m%d") / "full"
-        make_directories(folder)
         target = folder / f"before-schema-v{migration.version}-{now.strftime('%H%M%S%f')}.db"
+        config = self._database.config
+        operation = f"back up before schema version {migration.version}"
         try:
-            source = open_connection(self._database.config, write=False)
-            copy = apsw.Connection(str(target))
-            with copy.backup("main", source, "main") as backup:
+            make_directories(folder)
+            make_private_file(target)
+            with (
+                closing(open_connection(config, write=False)) as source,
+                closing(apsw.Connection(str(target), vfs=vfs_name(config))) as copy,
+                copy.backup("main", source, "main") as backup,
+            ):
                 backup.step()
-            copy.close()
-            source.close()
+            fsync_file(target)
+            fsync_directory(folder)
         except apsw.Error as error:
             target.unlink(missing_ok=True)
-            raise translate(error, f"back up before schema version {migration.version}", target) from error
-        fsync_file(target)
-        fsync_directory(folder)
+            raise translate(error, operation, target) from error
+        except OSError as error:
+            raise StorageFailure(
+                f"the backup cannot be written: {error}",
+                operation=operation,
+                path=str(target),
+                hint="without a backup the schema is not changed: make room for it, or check permissions",
+            ) from error
         return target
 
 

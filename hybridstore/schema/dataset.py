@@ -9,17 +9,29 @@ a recorded correction. ``market``: events of the market, in volume. ``aggregate`
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Any, Literal
 
 import msgspec
 
-from hybridstore.errors import InvalidValue
+from hybridstore.errors import InvalidValue, UnknownDataset
 from hybridstore.schema.types import CHECKS, LogicalType
 
 Kind = Literal["state", "event", "market", "aggregate", "internal"]
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _RESERVED = {"id", "rowid", "oid", "_rowid_", "filename", "year", "month", "day"}
+_KEYWORD = re.compile(
+    r"(?:"
+    r"add|all|alter|and|as|autoincrement|between|case|cast|check|collate|commit|constraint|"
+    r"create|current_date|current_time|current_timestamp|default|deferrable|delete|distinct|drop|"
+    r"else|escape|except|exists|foreign|from|group|having|in|index|insert|intersect|into|is|"
+    r"isnull|join|limit|not|nothing|notnull|null|on|or|order|primary|raise|references|"
+    r"returning|select|set|table|then|to|transaction|union|unique|update|using|values|when|"
+    r"where"
+    r")\Z"
+)
+"""Words that SQLite reads as SQL where a name should stand."""
 ROW_ID = "id"
 """The row number every tiered dataset has beside its declared columns; an archived one is never given again."""
 
@@ -137,10 +149,11 @@ class Dataset(msgspec.Struct, frozen=True):
 
     def _refuse_bad_names(self, names: tuple[str, ...]) -> None:
         for name in (self.name, *names):
-            if not _IDENTIFIER.match(name) or name in _RESERVED or name.startswith("sqlite_"):
+            taken = name in _RESERVED or _KEYWORD.match(name) or name.startswith("sqlite_")
+            if taken or not _IDENTIFIER.match(name):
                 raise InvalidValue(
                     f"dataset {self.name}: {name!r} cannot be a name",
-                    hint="lower-case letters, digits and _; not id, rowid, year, month, day, filename",
+                    hint="lower-case letters, digits and _; no word of SQL, not id, rowid, year, month, day, filename",
                 )
         if len(set(names)) != len(names):
             raise InvalidValue(f"dataset {self.name}: a column is declared twice")
@@ -170,14 +183,14 @@ class Dataset(msgspec.Struct, frozen=True):
             The column.
 
         Raises:
-            InvalidValue: There is none of that name.
+            UnknownDataset: There is none of that name.
         """
         for column in self.columns:
             if column.name == name:
                 return column
-        raise InvalidValue(
-            f"dataset {self.name} has no column {name!r}", hint=f"it has {', '.join(self.column_names)}"
-        )
+        near = difflib.get_close_matches(str(name), self.column_names, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(self.column_names)}"
+        raise UnknownDataset(f"dataset {self.name} has no column {name!r}", hint=hint)
 
     def check_row(self, values: dict[str, object]) -> tuple[Any, ...]:
         """Take a row through the door.

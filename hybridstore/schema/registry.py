@@ -10,6 +10,7 @@ from hybridstore.schema.books import BOOKS
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.internal import INTERNAL
 from hybridstore.schema.market import MARKET
+from hybridstore.schema.sqlite import ddl
 
 
 class Registry(Mapping[str, Dataset]):
@@ -24,12 +25,25 @@ class Registry(Mapping[str, Dataset]):
 
     def __init__(self, own: Iterable[Dataset] = ()) -> None:
         self._datasets: dict[str, Dataset] = {}
-        for dataset in (*INTERNAL, *BOOKS, *MARKET, *own):
-            if dataset.name in self._datasets:
-                raise InvalidValue(
-                    f"dataset {dataset.name!r} is declared twice", hint="give your own dataset another name"
-                )
+        for dataset in (*INTERNAL, *BOOKS, *MARKET):
             self._datasets[dataset.name] = dataset
+        for dataset in own:
+            self._add(dataset)
+
+    def _add(self, dataset: Dataset) -> None:
+        """Tables, indexes and triggers share one set of names; a clash would leave a store nobody can open."""
+        if dataset.name in self._datasets:
+            raise InvalidValue(
+                f"dataset {dataset.name!r} is declared twice", hint="give your own dataset another name"
+            )
+        taken = {name: other.name for other in self._datasets.values() for name in ddl(other)}
+        for name in ddl(dataset):
+            if name in taken:
+                raise InvalidValue(
+                    f"dataset {dataset.name!r} needs the name {name!r}, which dataset {taken[name]!r} uses",
+                    hint="give your own dataset another name",
+                )
+        self._datasets[dataset.name] = dataset
 
     def __getitem__(self, name: str) -> Dataset:
         """Return a dataset; an unknown name raises with the nearest known ones."""

@@ -9,13 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 from enum import Enum
 from typing import Any
 
-import msgspec
-
 from hybridstore.errors import InvalidValue
+from hybridstore.schema.plain import check_blob, check_boolean, check_integer, check_json, check_ratio
 
 MONEY_PLACES = 18
 MONEY_INTEGER_DIGITS = 20
@@ -35,8 +44,19 @@ _SECONDS_MAX = 100_000_000_000
 """Below this (the year 5138) an integer is refused as seconds, above it is microseconds."""
 _DECIMAL_TEXT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
 _EXPONENT_MAX = 60
-EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+EXACT = Context(
+    prec=120,
+    rounding=ROUND_HALF_EVEN,
+    Emin=MIN_EMIN,
+    Emax=MAX_EMAX,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[Inexact, InvalidOperation, DivisionByZero, Overflow],
+)
 """The arithmetic of stored values: it never rounds, whatever the caller's own decimal context is."""
+_plain = EXACT.to_sci_string
+"""``str`` of a Decimal, but never with the small ``e`` that a caller's own context may ask for."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FLOAT_HINT = "give Decimal, int or decimal text; Decimal(str(x)) converts a float you trust"
 
@@ -108,7 +128,7 @@ def money_text(value: Decimal, column: str) -> str:
     Raises:
         InvalidValue: More than 18 places or 20 integer digits.
     """
-    text = str(value)  # half the time of the format below, and the same text unless it has an exponent
+    text = _plain(value)  # half the time of the format below, and the same text unless it has an exponent
     if len(text) > MONEY_PLACES or "E" in text:  # shorter text cannot exceed either bound
         return _long_money_text(value, column)
     if text[-1] == "0":
@@ -279,90 +299,6 @@ def check_text(value: object, column: str) -> str:
     return str(value)
 
 
-def check_integer(value: object, column: str) -> int:
-    """Check a 64-bit integer.
-
-    Args:
-        value: An int.
-        column: The column's name, for the message.
-
-    Returns:
-        The same integer.
-
-    Raises:
-        InvalidValue: Not an int, or beyond 64 bits.
-    """
-    if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise InvalidValue(f"{column}={value!r}: not a 64-bit integer")
-    return value
-
-
-def check_boolean(value: object, column: str) -> int:
-    """Check a truth value.
-
-    Args:
-        value: True or False.
-        column: The column's name, for the message.
-
-    Returns:
-        1 or 0.
-
-    Raises:
-        InvalidValue: Anything else.
-    """
-    if value is True or value is False:
-        return int(value)
-    raise InvalidValue(f"{column}={value!r}: neither True nor False")
-
-
-def check_ratio(value: object, column: str) -> float:
-    """Check a figure that is not money.
-
-    Args:
-        value: A finite float or int.
-        column: The column's name, for the message.
-
-    Returns:
-        The float.
-
-    Raises:
-        InvalidValue: Not a number, NaN or infinite.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-        if number - number == 0.0:
-            return number
-    raise InvalidValue(f"{column}={value!r}: not a finite number")
-
-
-def check_json(value: object, column: str) -> str:
-    """Check a JSON document.
-
-    Args:
-        value: JSON text, or a dict or list (a Decimal in it is written as text, so that no digit is lost).
-        column: The column's name, for the message.
-
-    Returns:
-        JSON text.
-
-    Raises:
-        InvalidValue: Not JSON.
-    """
-    try:
-        if isinstance(value, str):
-            msgspec.json.decode(value.encode())
-            return value
-        return msgspec.json.encode(value).decode()
-    except (msgspec.MsgspecError, TypeError, ValueError) as error:
-        raise InvalidValue(f"{column}={str(value)[:60]!r}: not JSON: {error}") from None
-
-
-def _check_blob(value: object, column: str) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    raise InvalidValue(f"{column}={value!r}: not bytes")
-
-
 def _check_unicode(value: str, column: str) -> None:
     try:
         value.encode()
@@ -380,7 +316,7 @@ CHECKS: dict[LogicalType, Callable[[Any, str], Any]] = {
     LogicalType.INTEGER: check_integer,
     LogicalType.BOOLEAN: check_boolean,
     LogicalType.RATIO: check_ratio,
-    LogicalType.BLOB: _check_blob,
+    LogicalType.BLOB: check_blob,
 }
 """The door of each type: takes a value and the column's name, returns the stored form."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -125,7 +127,7 @@ def test_positions_that_another_process_changed_are_the_changed_ones(
     assert opened[0].entry_price == 150
     result = store.record_fill("BTC/USDT:USDT", "sell", 200, "0.5")
     assert result.position is not None
-    assert (result.position.amount, result.position.realized_pnl) == (1.5, 25)
+    assert (result.position.amount, result.position.realized_pnl) == (Decimal("1.5"), Decimal(25))
     tell(other, "mark 250")
     assert store.get_open_positions()[0].unrealized_pnl == 150
     tell(other, "fill sell 300 1.5")
@@ -146,10 +148,12 @@ def test_a_mark_reaches_a_position_that_another_process_opened(
     assert store.record_mark("ETH/USDT:USDT", mark=130) == 0
     closed = store.get_position("p1")
     assert closed is not None
-    assert (closed.status, closed.realized_pnl, closed.max_favourable) == ("CLOSED", 20, 10)
+    assert (closed.status, closed.realized_pnl, closed.max_favourable) == ("CLOSED", Decimal(20), Decimal(10))
 
 
-def test_the_clock_counts_the_commits_of_all_processes(store: HybridStore, other: subprocess.Popen[str]) -> None:
+def test_the_clock_counts_the_commits_of_all_processes(
+    store: HybridStore, other: subprocess.Popen[str]
+) -> None:
     first = commit_seq(store)
     times = []
     for number in range(10):
@@ -179,7 +183,7 @@ def test_two_processes_at_full_speed_lose_nothing_and_stay_consistent(root: Path
         assert commit_seq(store) == before + 5 * count
         shared = rows(store, "SELECT balance, change FROM balance_history WHERE asset = 'SHARED' ORDER BY id")
         assert len(shared) == 3 * count
-        for (previous, _), (balance, change) in zip(shared, shared[1:], strict=False):
+        for (previous, _), (balance, change) in pairwise(shared):
             assert int(change) == int(balance) - int(previous)
         for name in ("ONE", "TWO"):
             found = store.get_latest_balance(name)
@@ -253,7 +257,9 @@ def test_what_a_dead_process_acknowledged_is_there(root: Path) -> None:
     child.communicate(timeout=60)
     assert child.returncode == 9
     with HybridStore(root) as store:
-        assert rows(store, "SELECT count(*), max(CAST(balance AS INTEGER)) FROM balance_history") == [(20, 19)]
+        assert rows(store, "SELECT count(*), max(CAST(balance AS INTEGER)) FROM balance_history") == [
+            (20, 19)
+        ]
         store.record_balance_update("BTC", 21)
         assert rows(store, "SELECT change FROM balance_history ORDER BY id DESC LIMIT 1") == [("2",)]
         position = store.close_position("p", 90)
