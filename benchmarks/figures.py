@@ -101,6 +101,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         python: Version of the interpreter.
         machine: Kind of processor.
         cores: Processors this process may use.
+        load: Processes that wanted a processor in the minute before, where the system tells; more than ``cores`` means
+            that other work slowed this run down.
         figures: What was measured.
     """
 
@@ -111,6 +113,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     machine: str
     cores: int
+    load: float | None
     figures: list[Figure]
 
 
@@ -125,6 +128,7 @@ def run_benchmark(name: str, measure: Measure, size: Size) -> Run:
     Returns:
         The run with its figures.
     """
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     begun_s = time.perf_counter()
     figures = measure(size)
     return Run(
@@ -135,6 +139,7 @@ def run_benchmark(name: str, measure: Measure, size: Size) -> Run:
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         cores=os.cpu_count() or 1,
+        load=load,
         figures=figures,
     )
 
@@ -220,7 +225,9 @@ def finish(runs: Sequence[Run], options: argparse.Namespace) -> int:
         if options.json:
             print(msgspec.json.encode(run).decode())
         else:
-            console().print(table(f"{run.benchmark} ({run.size}, {run.elapsed_s:.1f} s)", run.figures))
+            load = "" if run.load is None else f", load {run.load:.1f} on {run.cores} cores"
+            title = f"{run.benchmark} ({run.size}, {run.elapsed_s:.1f} s{load})"
+            console().print(table(title, run.figures))
     missed = [figure for run in runs for figure in run.figures if figure.passed is False]
     return 1 if missed and options.size == "full" else 0
 

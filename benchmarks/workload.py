@@ -1,4 +1,4 @@
-"""The balances that both sides write, and the raw side's connection and rows."""
+"""What is written: balances for both sides, market trades to move, and the raw side's connection and rows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from hybridstore.clock import DAY_US, SECOND_US
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.session import READ_CLOCK, WRITE_CLOCK
+from hybridstore.hot.session import READ_CLOCK, WRITE_CLOCK, WriteSession
 from hybridstore.store import HybridStore
 
 SEED = 20_260_801
@@ -28,6 +29,8 @@ _HISTORY = (
     "changed_at, exchange_at, recorded_at FROM balance_history ORDER BY id"
 )
 _BALANCES = "SELECT account, asset, balance, hold_trade, available, debt, source FROM balances ORDER BY 1, 2"
+SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+_CHUNK_ROWS = 20_000
 _CACHE_KIB = 128 * 1024
 
 
@@ -74,6 +77,38 @@ def balance_tuples(
         asset = asset_name(number % assets)
         rows.append((asset, balance, hold, "websocket", reason, at_s, readable, None, None, status))
     return rows
+
+
+def record_market_trades(database: DatabaseManager, count: int, days: int) -> None:
+    """Fill an open store with trades of a market, as many in every day, all of them before :data:`START_S`.
+
+    They go straight to the store's own insert statement: taking each through the door would be most of a long run.
+
+    Args:
+        database: The open store.
+        count: How many.
+        days: Over how many UTC days.
+    """
+    random = Random(SEED)
+    first_us = int(START_S) * SECOND_US - days * DAY_US
+
+    def insert(session: WriteSession, first: int, end: int) -> None:
+        rows = [
+            (
+                SYMBOLS[number % len(SYMBOLS)],
+                number,
+                6_000_000_000_000 + random.randrange(10_000) * 1_000_000,
+                random.randrange(1, 10_000) * 10_000,
+                "buy" if random.random() < 0.5 else "sell",
+                first_us + number * days * DAY_US // count,
+                session.ts_us,
+            )
+            for number in range(first, end)
+        ]
+        session.executemany(session.sql["insert_market_trades"], rows)
+
+    for first in range(0, count, _CHUNK_ROWS):
+        database.writer.call(insert, first, min(first + _CHUNK_ROWS, count), durability="normal")
 
 
 def create_store(root: Path, rows: Iterable[BalanceTuple] = ()) -> DatabaseManager:
