@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
@@ -247,6 +248,18 @@ async def test_full_acknowledgements_survive_power_cuts(
     images, problems = _problems(tmp_path, recording, seed, count)
     assert images == count
     assert not problems, (len(problems), problems[0])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_600)
+async def test_full_acknowledgements_survive_many_power_cuts(tmp_path: Path, seed: int) -> None:
+    for number in range(20):
+        folder = tmp_path / str(number)
+        (folder / "root").mkdir(parents=True)
+        recording = await _record(folder / "root", seed + number, mixed=bool(number % 2))
+        _, problems = _problems(folder, recording, seed, _IMAGES)
+        assert not problems, (number, len(problems), problems[0])
+        shutil.rmtree(folder)
 
 
 async def test_hot_path_on_a_disk_whose_syncs_do_nothing_is_caught(

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KILLS_MIN = 60
-_KILLS = 200
-_BUDGET_S = 60.0
+_KILLS = 120
+_BUDGET_S = 45.0
 """Enough for all kills where movers are forked; elsewhere the least number is killed."""
 _SOAK_KILLS = 600
 
