@@ -9,6 +9,9 @@ Guards (A5), always in the same process, in turns with raw apsw on the same kind
 * 100 tasks each awaiting durable balance updates: >= 25 000 acknowledgements/s and >= 15 % of apsw executing the same
   statements row by row in one transaction;
 * ``batch_update_balances`` of 10 000 tuples: >= 40 % of the same.
+
+Times are percentiles of single calls; rates are the best of the rounds, because other work on the machine only ever
+slows a round down.
 """
 
 from __future__ import annotations
@@ -223,13 +226,13 @@ async def _tasks(
         raw.checkpoint()
         pairs.add(len(tuples) / ours.elapsed_s, len(updates) / plain.elapsed_s)
     waits = spread(took_ns, 1000)
+    best_ours, best_raw = pairs.best
     return [
         Figure(
             name=f"{TASKS} tasks, durable",
             unit="acks/s",
-            ours=pairs.ours,
-            raw=pairs.raw,
-            ratio=pairs.ratio,
+            ours=best_ours,
+            raw=best_raw,
             peers={name: answer.tasks_per_s for name, answer in peers.items()},
             limits=(
                 Limit(of="ours", at_least=TASKS_PER_S_MIN),
@@ -256,13 +259,13 @@ async def _batch(
         raw.checkpoint()
         assert count == len(updates)
         pairs.add(count / ours.elapsed_s, count / plain.elapsed_s)
+    best_ours, best_raw = pairs.best
     return [
         Figure(
             name=f"batch of {sizes.batch:,}",
             unit="rows/s",
-            ours=pairs.ours,
-            raw=pairs.raw,
-            ratio=pairs.ratio,
+            ours=best_ours,
+            raw=best_raw,
             peers={name: answer.batch_per_s for name, answer in peers.items()},
             limits=(Limit(of="ratio", at_least=BATCH_RATIO_MIN),),
             point="A5",

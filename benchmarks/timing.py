@@ -51,6 +51,11 @@ class Paired:
         self._raw.append(raw)
 
     @property
+    def best(self) -> tuple[float, float]:
+        """The largest of each, for rates: other work on the machine only ever slows a round down."""
+        return max(self._ours), max(self._raw)
+
+    @property
     def ours(self) -> float:
         """Median of ours."""
         return statistics.median(self._ours)

@@ -101,4 +101,4 @@ def test_paired_rounds_compare_within_a_round() -> None:
     pairs = Paired()
     for ours, raw in ((2, 1), (20, 10), (6, 4)):
         pairs.add(ours, raw)
-    assert (pairs.ours, pairs.raw, pairs.ratio) == (6, 4, 2)
+    assert (pairs.ours, pairs.raw, pairs.ratio, pairs.best) == (6, 4, 2, (20, 10))
