@@ -22,7 +22,6 @@ from hybridstore.schema.types import LogicalType
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from _typeshed import ReadableBuffer as Buffer
 
 ROW_GROUP_ROWS = 122_880
 """DuckDB's own size: one row group a thread."""
@@ -206,7 +205,7 @@ class _HashedFile(io.FileIO):
         super().__init__(path, "wb", opener=lambda name, flags: os.open(name, flags, PRIVATE_FILE_MODE))
         self.digest = hashlib.sha256()
 
-    def write(self, content: Buffer) -> int:
+    def write(self, content: Any) -> int:
         """Write all of the content; the system may take it in pieces."""
         rest = memoryview(content).cast("B")
         size_bytes = len(rest)
