@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
@@ -199,7 +200,16 @@ def _prepare_row(row: Any, account: str) -> BalanceUpdate:
         arguments = {"account": account, **dict(row)}
     except (TypeError, ValueError):
         raise InvalidValue(f"{row!r} is neither a tuple nor a record", hint="see prepare_balances") from None
+    wrong = [name for name in arguments if name not in _ARGUMENTS]
+    if wrong or not {"asset", "balance"} <= arguments.keys():
+        raise InvalidValue(
+            f"{row!r} has {'no asset and balance' if not wrong else f'{wrong[0]!r}, which is no argument'}",
+            hint=f"give {', '.join(_ARGUMENTS)}",
+        )
     return prepare_balance(**arguments)
+
+
+_ARGUMENTS = tuple(inspect.signature(prepare_balance).parameters)
 
 
 def write_balance(session: WriteSession, update: BalanceUpdate) -> Balance:
@@ -290,10 +300,10 @@ def _percentage(difference: Decimal, previous: Decimal) -> str | None:
         return None
     if not difference:
         return "0"
-    ratio = _divide(_multiply(_HUNDRED, difference), previous)
-    if ratio.adjusted() >= MONEY_INTEGER_DIGITS:
-        return None
-    return money_text(_quantize(ratio, _PERCENT_PLACES), "change_percentage")
+    percentage = _quantize(_divide(_multiply(_HUNDRED, difference), previous), _PERCENT_PLACES)
+    return (
+        None if percentage.adjusted() >= MONEY_INTEGER_DIGITS else money_text(percentage, "change_percentage")
+    )
 
 
 def decode_balance(row: tuple[Any, ...]) -> Balance:

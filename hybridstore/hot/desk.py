@@ -19,7 +19,7 @@ from hybridstore.hot.balances import (
 )
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import prepare_fill
-from hybridstore.hot.market import Mark, MarkReader, prepare_mark
+from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks
 from hybridstore.hot.orders import prepare_order, write_order
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
 from hybridstore.hot.positions import close_position, price_position, write_mark, write_marks, write_position
@@ -245,10 +245,9 @@ class Desk:
             durability: "full", "normal", or None for the store's own.
 
         Returns:
-            How many prices were taken.
+            How many prices were taken; the others are older than what is known.
         """
-        updates = [prepare_mark(**mark) for mark in marks]
-        return self._database.writer.call(write_marks, updates, durability=durability)
+        return self._database.writer.call(write_marks, prepare_marks(marks), durability=durability)
 
     def get_mark(self, symbol: str) -> Mark | None:
         """Return the latest prices of a market.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -189,12 +189,23 @@ def _fees(
     if fees is not None:
         if fee is not None:
             raise InvalidValue("both fee and fees were given", hint="put every fee into fees")
-        pairs = [(item["currency"], item["cost"]) if isinstance(item, dict) else tuple(item) for item in fees]
+        try:
+            pairs = [_pair(item) for item in fees]
+        except (KeyError, TypeError, ValueError):
+            raise InvalidValue(
+                f"fees={fees!r}: not a list of fees",
+                hint="give (currency, cost) pairs or {currency, cost} mappings",
+            ) from None
     elif fee is None:
         return ()
     else:
         pairs = [(currency or market.quote, fee)]
     return tuple(Fee(check_name(asset, "fee_currency"), to_decimal(cost, "fee")) for asset, cost in pairs)
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    currency, cost = (item["currency"], item["cost"]) if isinstance(item, Mapping) else item
+    return currency, cost
 
 
 def _fees_json(fees: tuple[Fee, ...]) -> str:

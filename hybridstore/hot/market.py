@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -10,10 +12,13 @@ from hybridstore.errors import InvalidValue
 from hybridstore.hot.balances import Moment, Money
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
+from hybridstore.portfolio.money import round_money
 from hybridstore.records import Record
+from hybridstore.schema.market import MARKS
 from hybridstore.schema.types import EXACT, check_name, check_timestamp, moment, money_text, to_decimal
 
 _TWO = Decimal(2)
+_MARKED_AT = MARKS.stored_names.index("marked_at")
 
 
 class Mark(Record, frozen=True, gc=False):
@@ -77,10 +82,15 @@ def prepare_mark(
     """
     prices = {"bid": bid, "ask": ask, "last": last, "mark": mark}
     known = {name: to_decimal(price, name) for name, price in prices.items() if price is not None}
+    for name, price in known.items():
+        if price <= 0:  # an empty side of a book is told as 0; taken for a price it would halve the middle
+            raise InvalidValue(
+                f"{name}={price}: must be more than zero", hint=f"leave {name} out where there is none"
+            )
     if "mark" in known:
         value = known["mark"]
     elif "bid" in known and "ask" in known:
-        value = EXACT.divide(EXACT.add(known["bid"], known["ask"]), _TWO)
+        value = round_money(EXACT.divide(EXACT.add(known["bid"], known["ask"]), _TWO))
     elif "last" in known:
         value = known["last"]
     else:
@@ -97,17 +107,55 @@ def prepare_mark(
     )
 
 
-def store_mark(session: WriteSession, update: MarkUpdate) -> int:
-    """Make prices the latest of their market.
+def prepare_marks(marks: Iterable[Mapping[str, Any]]) -> list[MarkUpdate]:
+    """Take many prices through the door.
+
+    Args:
+        marks: Each the arguments of :func:`prepare_mark` by name.
+
+    Returns:
+        The checked prices, in order.
+
+    Raises:
+        InvalidValue: A value does not fit; row number and value are named, and nothing was written.
+    """
+    updates: list[MarkUpdate] = []
+    for number, mark in enumerate(marks):
+        operation = f"row {number} of the marks"
+        try:
+            updates.append(prepare_mark(**mark))
+        except InvalidValue as error:
+            hint = error.hint or "nothing was written"
+            raise InvalidValue(error.message, operation=operation, hint=hint) from error
+        except TypeError:
+            raise InvalidValue(
+                f"{mark!r} is no mark", operation=operation, hint=f"give {', '.join(_ARGUMENTS)} by name"
+            ) from None
+    return updates
+
+
+_ARGUMENTS = tuple(inspect.signature(prepare_mark).parameters)
+
+
+def store_mark(session: WriteSession, update: MarkUpdate) -> int | None:
+    """Make prices the latest of their market, unless later ones are known.
 
     Args:
         session: The write transaction.
         update: The checked prices.
 
     Returns:
-        The moment they are of, us UTC.
+        The moment they are of, us UTC; None where later ones are known.
     """
-    marked_us = update.marked_us or session.ts_us
+    marked_us = session.ts_us if update.marked_us is None else update.marked_us
+    key = ("mark", update.symbol)
+    known_us: int | None = session.memory.get(key)
+    if known_us is None:
+        row = session.one("find_marks", (update.symbol,))
+        known_us = row[_MARKED_AT] if row else marked_us
+    if marked_us < known_us:
+        return None
+    session.memory[key] = marked_us
     session.defer_latest(
         "upsert_marks",
         update.symbol,

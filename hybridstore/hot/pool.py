@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from hybridstore.config import DatabaseConfig
-from hybridstore.errors import StoreBusy, StoreClosed, StoreError
+from hybridstore.errors import InvalidValue, StoreBusy, StoreClosed, StoreError
 from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import ProcessGuard
 
@@ -178,6 +178,8 @@ class ReaderPool:
             return connection.execute(sql, parameters).fetchall()
         except apsw.Error as error:
             raise translate(error, "read", self._path) from error
+        except (TypeError, UnicodeError) as error:
+            raise InvalidValue(f"{parameters!r}: cannot be looked up: {error}", operation="read") from None
         finally:
             self._give(self._points, connection)
 

@@ -42,7 +42,7 @@ def write_position(session: WriteSession, order: PositionOrder) -> Position:
             f"position {order.position_id!r} exists already",
             hint="choose another id, or record a fill for it",
         )
-    opened_us = order.opened_us or session.ts_us
+    opened_us = session.ts_us if order.opened_us is None else order.opened_us
     state = open_position(order.side, order.fill)
     held = Held(
         order.position_id, order.account, order.symbol, state, 1, opened_us, opened_us,
@@ -152,7 +152,7 @@ def close_position(
         NotFound: There is no open position of this id.
     """
     held = _open(session, position_id)
-    occurred_us = closed_us or session.ts_us
+    occurred_us = session.ts_us if closed_us is None else closed_us
     side = "sell" if held.state.side == "LONG" else "buy"
     state = held.state
     change = apply_fill(state, FillInput(side, price, state.amount, state.contract_size, state.inverse))
@@ -182,8 +182,11 @@ def price_position(session: WriteSession, position_id: str, price: Decimal) -> P
         The position.
 
     Raises:
+        InvalidValue: The price is not more than zero.
         NotFound: There is no open position of this id.
     """
+    if price <= 0:
+        raise InvalidValue(f"price={price}: must be more than zero")
     held = _open(session, position_id)
     marked = held._replace(state=apply_mark(held.state, price), updated_us=session.ts_us)
     _keep(session, marked)
@@ -191,21 +194,16 @@ def price_position(session: WriteSession, position_id: str, price: Decimal) -> P
 
 
 def write_mark(session: WriteSession, update: MarkUpdate) -> int:
-    """Make prices the latest of their market and mark its open positions.
+    """Make prices the latest of their market and mark its open positions, unless later ones are known.
 
     Args:
         session: The write transaction.
         update: The checked prices.
 
     Returns:
-        How many positions were marked.
+        How many positions were marked; none by prices that are older than what is known.
     """
-    marked_us = store_mark(session, update)
-    open_ids = _open_ids_of_symbol(session, update.symbol)
-    for position_id in open_ids:
-        held = _open(session, position_id)
-        _keep(session, held._replace(state=apply_mark(held.state, update.mark), updated_us=marked_us))
-    return len(open_ids)
+    return _mark(session, update) or 0
 
 
 def write_marks(session: WriteSession, updates: list[MarkUpdate]) -> int:
@@ -216,11 +214,20 @@ def write_marks(session: WriteSession, updates: list[MarkUpdate]) -> int:
         updates: The checked prices.
 
     Returns:
-        How many prices were taken.
+        How many prices were taken; the others are older than what is known.
     """
-    for update in updates:
-        write_mark(session, update)
-    return len(updates)
+    return sum(_mark(session, update) is not None for update in updates)
+
+
+def _mark(session: WriteSession, update: MarkUpdate) -> int | None:
+    marked_us = store_mark(session, update)
+    if marked_us is None:
+        return None
+    open_ids = _open_ids_of_symbol(session, update.symbol)
+    for position_id in open_ids:
+        held = _open(session, position_id)
+        _keep(session, held._replace(state=apply_mark(held.state, update.mark), updated_us=marked_us))
+    return len(open_ids)
 
 
 def _open(session: WriteSession, position_id: str) -> Held:

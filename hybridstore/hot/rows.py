@@ -47,6 +47,11 @@ def prepare_rows(
     Raises:
         InvalidValue: A value does not fit; row number and value are named, and nothing was written.
     """
+    if dataset.kind not in {"event", "market"}:
+        raise InvalidValue(
+            f"rows of {dataset.name} are not inserted: it is {dataset.kind} data, which the store keeps itself",
+            hint="record balances, positions, orders and marks with the methods named for them",
+        )
     columns = [column for column in dataset.columns if column.name != RECORDED_AT]
     names = [column.name for column in columns]
     place = dataset.column_names.index(RECORDED_AT) if RECORDED_AT in dataset.column_names else None
@@ -54,7 +59,7 @@ def prepare_rows(
     prepared: list[list[Any]] = []
     for number, row in enumerate(rows):
         try:
-            values = _by_name(dataset, row, names) if isinstance(row, Mapping) else row
+            values = _by_name(dataset, row, names) if isinstance(row, Mapping) else tuple(row)
             stored = [check(value) for check, value in zip(checks, values, strict=True)]
         except InvalidValue as error:
             raise InvalidValue(
@@ -62,7 +67,7 @@ def prepare_rows(
                 operation=f"row {number} for {dataset.name}",
                 hint=error.hint or "nothing was written",
             ) from error
-        except ValueError:
+        except (TypeError, ValueError):
             raise InvalidValue(
                 f"{row!r} has not {len(names)} values",
                 operation=f"row {number} for {dataset.name}",

@@ -99,7 +99,7 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
         found = session.one("find_trades", key)
         if found is not None:
             return _known(session, order, found)
-    executed_us = order.executed_us or session.ts_us
+    executed_us = session.ts_us if order.executed_us is None else order.executed_us
     effect = fill_position(
         session,
         order.account,
