@@ -133,9 +133,10 @@ class Engine:
             self._running.add(watch)
         try:
             answer: pa.Table = cursor.sql(sql, params=dict(parameters) or None).to_arrow_table()
-            return answer
         except duckdb.Error as error:
             raise translate(error, watch.reason) from error
+        else:
+            return answer
         finally:
             watch.finish()
             with self._lock:

@@ -44,24 +44,13 @@ class _Copy(NamedTuple):
         at: The moment.
         mutations: How often rows had been changed in place.
         last_id: No row number up to this one is given again.
-        purged: Row numbers up to which moves had deleted rows, by move.
         table: The rows; never changed, so that older snapshots keep theirs.
     """
 
     at: Position
     mutations: int
     last_id: int
-    purged: dict[str, int]
     table: pa.Table
-
-
-class _Purge(NamedTuple):
-    """Rows a move deleted: those of the unit with row numbers in (above, through]."""
-
-    start_us: int
-    end_us: int
-    above: int
-    through: int
 
 
 class ArrowCopy:
@@ -114,24 +103,20 @@ class ArrowCopy:
         if known is not None and known.at.seq == at.seq:
             return known
         if dataset.tiering is None or dataset.kind == "state":
-            return _Copy(at, 0, 0, {}, _joined(read_rows(transaction, dataset)))
+            return _Copy(at, 0, 0, _joined(read_rows(transaction, dataset)))
         mutations = self._mutations(transaction, dataset)
-        since_us = at.ts_us if known is None else known.at.ts_us
-        parameters = {"dataset": dataset.name, "since_us": since_us}
-        moves = transaction.rows(self._statements["purges_since"], parameters)
-        purged = {move_id: through for move_id, _, _, through in moves}
         if known is None or known.mutations != mutations:
-            table = _joined(read_rows(transaction, dataset))
-            return _Copy(at, mutations, _last_id(table, 0), purged, table)
+            table = read_rows(transaction, dataset)
+            return _Copy(at, mutations, _last_id(table, 0), _joined(table))
         table = known.table
-        for move_id, start_us, end_us, through in moves:
-            above = known.purged.get(move_id, 0)
-            if through > above:
-                table = _without(dataset, table, _Purge(start_us, end_us, above, through))
+        # Nothing was changed in place since, so what a move deleted can be told from the copy's own columns.
+        since = {"dataset": dataset.name, "since_us": known.at.ts_us}
+        for start_us, end_us, through in transaction.rows(self._statements["purges_since"], since):
+            table = _without(dataset, table, start_us, end_us, through)
         new = read_rows(transaction, dataset, id_above=known.last_id)
         if new.num_rows:
             table = _append(table, new)
-        return _Copy(at, mutations, _last_id(new, known.last_id), purged, _joined(table))
+        return _Copy(at, mutations, _last_id(new, known.last_id), _joined(table))
 
     def _mutations(self, transaction: ReadTransaction, dataset: Dataset) -> int:
         rows = transaction.rows(self._statements["find_dataset_state"], (dataset.name,))
@@ -149,21 +134,18 @@ def _last_id(table: pa.Table, at_least: int) -> int:
     return int(table.column(ROW_ID)[-1].as_py()) if table.num_rows else at_least
 
 
-def _without(dataset: Dataset, table: pa.Table, purge: _Purge) -> pa.Table:
-    """Drop what a move deleted; the rows it kept are those the DELETE of the same unit keeps."""
+def _without(dataset: Dataset, table: pa.Table, start_us: int, end_us: int, through: int) -> pa.Table:
+    """Drop what a move deleted: the rows of its unit up to a row number; those it kept, the move's DELETE kept."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     assert dataset.tiering is not None
     moment = arrow_type(LogicalType.TIMESTAMP)
     ids, times = table.column(ROW_ID), table.column(dataset.tiering.time)
-    gone = pc.and_(
-        pc.and_(pc.greater(ids, purge.above), pc.less_equal(ids, purge.through)),
-        pc.and_(
-            pc.greater_equal(times, pa.scalar(purge.start_us, moment)),
-            pc.less(times, pa.scalar(purge.end_us, moment)),
-        ),
+    unit = pc.and_(
+        pc.greater_equal(times, pa.scalar(start_us, moment)), pc.less(times, pa.scalar(end_us, moment))
     )
+    gone = pc.and_(unit, pc.less_equal(ids, through))
     if dataset.tiering.when:
         column, values = dataset.tiering.when
         gone = pc.and_(gone, pc.is_in(table.column(column), value_set=pa.array(values, pa.string())))

@@ -34,11 +34,11 @@ WHERE state IN ('claimed', 'publishing')
 -- name: purges_since
 -- What moves deleted from the hot store since a moment, and how far moves under way are: rows of the unit up to a row
 -- number. A move that ended says so in its row; one under way is as far as its file is visible.
-SELECT move_id, start_us, end_us, max_id
+SELECT start_us, end_us, max_id
 FROM archive_moves INDEXED BY archive_moves_by_dataset_finished_at
 WHERE dataset = :dataset AND finished_at > :since_us AND state = 'done'
 UNION ALL
-SELECT m.move_id, m.start_us, m.end_us, f.visible_through
+SELECT m.start_us, m.end_us, f.visible_through
 FROM archive_moves AS m INDEXED BY archive_moves_by_dataset_start_us JOIN archive_files AS f ON f.file_id = m.file_id
 WHERE m.dataset = :dataset AND m.state IN ('claimed', 'publishing')
 
