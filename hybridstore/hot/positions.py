@@ -23,6 +23,8 @@ from hybridstore.portfolio.position import (
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_text, money_text
 
+_AMOUNTS = PositionEvent._fields[1:]
+
 
 def write_position(session: WriteSession, order: PositionOrder) -> Position:
     """Open a position by hand.
@@ -297,10 +299,10 @@ def _keep(session: WriteSession, held: Held) -> None:
 def _note(
     session: WriteSession, held: Held, event: PositionEvent, occurred_us: int, trade_id: str | None
 ) -> None:
-    amounts = (event.amount_delta, event.price, event.amount_after, event.entry_after, event.realized_delta)
-    texts = [money_text(amount, "position event") for amount in amounts]
+    kind, *amounts = event
+    texts = [money_text(amount, name) for name, amount in zip(_AMOUNTS, amounts, strict=True)]
     session.defer(
         "insert_position_events",
-        (held.position_id, held.event_seq, held.account, held.symbol, event.kind, *texts, trade_id, occurred_us,
+        (held.position_id, held.event_seq, held.account, held.symbol, kind, *texts, trade_id, occurred_us,
          session.ts_us),
     )  # fmt: skip

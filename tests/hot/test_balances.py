@@ -55,7 +55,7 @@ def test_the_largest_and_smallest_amounts(store: HybridStore) -> None:
     store.record_balance_update("N", largest.copy_negate())
     store.record_balance_update("Z", Decimal("-0"), Decimal("-0.00"))
     assert (latest(store, "S").balance, latest(store, "S").available) == (smallest, Decimal("2E-18"))
-    assert (latest(store, "L").balance, latest(store, "L").available) == (largest, 0)
+    assert (latest(store, "L").balance, latest(store, "L").available) == (largest, Decimal(0))
     assert latest(store, "N").balance == largest.copy_negate()
     assert rows(store, "SELECT balance, hold_trade, available FROM balances WHERE asset = 'Z'") == [
         ("0", "0", "0")
@@ -65,9 +65,9 @@ def test_the_largest_and_smallest_amounts(store: HybridStore) -> None:
 def test_a_difference_that_does_not_fit_is_refused_and_named(store: HybridStore) -> None:
     store.record_balance_update("N", Decimal(-99999999999999999999))
     before = contents(store)
-    with pytest.raises(InvalidValue, match="^change="):
+    with pytest.raises(InvalidValue, match=r"^change="):
         store.record_balance_update("N", Decimal(99999999999999999999))
-    with pytest.raises(InvalidValue, match="^available="):
+    with pytest.raises(InvalidValue, match=r"^available="):
         store.record_balance_update("A", Decimal(99999999999999999999), -1)
     assert contents(store) == before
 
