@@ -74,7 +74,6 @@ BALANCE_HISTORY = Dataset(
         _RECORDED_AT,
     ),
     tiering=Tiering(time="changed_at", cluster=("account", "asset", "changed_at", "id"), symbol="asset"),
-    indexes=(Index(("account", "asset", "changed_at")),),
 )
 
 POSITIONS = Dataset(

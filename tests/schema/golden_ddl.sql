@@ -137,8 +137,6 @@ CREATE TABLE balance_history (
   recorded_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX balance_history_by_account_asset_changed_at ON balance_history (account, asset, changed_at);
-
 CREATE TRIGGER balance_history_claimed BEFORE UPDATE ON balance_history
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'balance_history'
   AND m.state IN ('claimed', 'publishing') AND ((OLD.id <= m.max_id AND OLD.changed_at >= m.start_us AND OLD.changed_at < m.end_us) OR (NEW.id <= m.max_id AND NEW.changed_at >= m.start_us AND NEW.changed_at < m.end_us)))
