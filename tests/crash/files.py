@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from tests.crash.disk import Create, Delete, MakeFolder, Rename, Sync, SyncFolder, Truncate, Write
+from tests.crash.operations import Create, Delete, MakeFolder, Rename, Sync, SyncFolder, Truncate, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

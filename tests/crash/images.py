@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.crash.disk import Crash, Note
+from tests.crash.disk import Crash
+from tests.crash.operations import Note
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator, Sequence
 
-    from tests.crash.disk import Operation
+    from tests.crash.operations import Operation
 
 STRATEGIES = ("nothing", "everything", "prefix", "prefix", "subset", "subset", "subset")
 """Drawn from with equal chance: torn disks are the interesting ones."""

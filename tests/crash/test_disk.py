@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.crash.disk import (
-    Crash,
+from tests.crash.disk import Crash
+from tests.crash.images import STRATEGIES
+from tests.crash.operations import (
     Create,
     Delete,
     MakeFolder,
@@ -20,7 +21,6 @@ from tests.crash.disk import (
     Truncate,
     Write,
 )
-from tests.crash.images import STRATEGIES
 
 _DRAWS = 60
 

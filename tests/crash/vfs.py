@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from tests.crash.disk import Create, Delete, Note, Operation, Sync, SyncFolder, Truncate, Write
+from tests.crash.operations import Create, Delete, Note, Operation, Sync, SyncFolder, Truncate, Write
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
