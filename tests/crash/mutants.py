@@ -126,8 +126,8 @@ def lossy_device() -> Iterator[None]:
     """No mutant but a fault: the device loses the last row of every file. The product must notice."""
     real = writing._write_parquet
 
-    def lose(path: Path, dataset: Dataset, rows: pa.Table, facts: dict[str, Any]) -> None:
-        real(path, dataset, rows.slice(0, max(rows.num_rows - 1, 1)), facts)
+    def lose(path: Path, dataset: Dataset, rows: pa.Table, *rest: Any) -> Any:
+        return real(path, dataset, rows.slice(0, max(rows.num_rows - 1, 1)), *rest)
 
     with patch.object(writing, "_write_parquet", lose):
         yield
@@ -146,7 +146,7 @@ def _without_verification() -> Iterator[None]:
 
     with ExitStack() as broken:
         broken.enter_context(lossy_device())
-        broken.enter_context(patch.object(writing, "_read_back", lambda _path, _rows: None))
+        broken.enter_context(patch.object(writing, "_read_back", lambda *_what: None))
         broken.enter_context(_publishing(publish))
         yield
 

@@ -35,6 +35,9 @@ def test_kills_and_the_reader_find_the_mutant(tmp_path: Path, seed: int, mutant:
         campaign.run(_KILLS, stop_at_problem=mutant is not None)
     problems = campaign.report.problems
     print(problems[:1])
+    assert not any("ended with code" in problem for problem in problems), (
+        problems
+    )  # broken, but not in its code
     assert bool(problems) == (mutant is not None), problems[:1]
 
 
