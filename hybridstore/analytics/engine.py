@@ -27,6 +27,8 @@ MEMORY_LIMIT = "2GiB"
 CACHE = "cache"
 _INTERRUPT_AGAIN_S = 0.05
 """An interrupt between two steps of a question is not noticed by the engine, so it is repeated until it is."""
+_CLOSE_WAIT_S = 10.0
+_CLOSED = "the store was closed"
 
 
 class Engine:
@@ -43,14 +45,16 @@ class Engine:
         for folder in (ARCHIVES, CACHE):
             make_directories(root / folder)
         self._running: set[_Watch] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._lent = 0
         self._closed = False
         self._connection = duckdb.connect(":memory:")
         try:
             for macro in load_named_sql(__package__, "macros.sql").values():
                 self._connection.execute(macro)
             for setting, value in self._settings(memory_limit, threads).items():
-                self._connection.execute(f"SET {setting} = {value}")
+                # Without GLOBAL a cursor would keep the default of some: the machine's time zone, for one.
+                self._connection.execute(f"SET GLOBAL {setting} = {value}")
         except BaseException:
             self._connection.close()
             raise
@@ -62,7 +66,6 @@ class Engine:
             **limits,
             "memory_limit": quote_text(memory_limit),
             "TimeZone": "'UTC'",
-            "enable_progress_bar": "false",
             "parquet_metadata_cache": "true",  # an archived file never changes
             "arrow_lossless_conversion": "false",  # sums of integers as decimals instead of opaque bytes
             "python_enable_replacements": "false",  # a variable of the caller is no table
@@ -84,13 +87,18 @@ class Engine:
         Yields:
             The cursor; it is closed when the block ends.
         """
-        if self._closed:
-            raise StoreClosed("the store is closed", path=str(self._root))
-        cursor = self._connection.cursor()
+        with self._changed:
+            if self._closed:
+                raise StoreClosed("the store is closed", path=str(self._root))
+            cursor = self._connection.cursor()
+            self._lent += 1
         try:
             yield cursor
         finally:
             cursor.close()
+            with self._changed:
+                self._lent -= 1
+                self._changed.notify_all()
 
     def run(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         """Run a statement of the session's own.
@@ -129,8 +137,10 @@ class Engine:
             QueryError: It failed, ran out of time or memory, or was cancelled.
         """
         watch = _Watch(cursor, timeout_s)
-        with self._lock:
+        with self._changed:
             self._running.add(watch)
+            if self._closed:
+                watch.cancel(_CLOSED)
         try:
             answer: pa.Table = cursor.sql(sql, params=dict(parameters) or None).to_arrow_table()
         except duckdb.Error as error:
@@ -139,26 +149,33 @@ class Engine:
             return answer
         finally:
             watch.finish()
-            with self._lock:
+            with self._changed:
                 self._running.discard(watch)
 
-    def cancel(self) -> int:
+    def cancel(self, reason: str = "the question was cancelled") -> int:
         """Cancel every question that is running.
+
+        Args:
+            reason: What the questions raise.
 
         Returns:
             How many there were.
         """
-        with self._lock:
+        with self._changed:
             running = tuple(self._running)
         for watch in running:
-            watch.cancel("the question was cancelled")
+            watch.cancel(reason)
         return len(running)
 
     def close(self) -> None:
         """Cancel what is running and close. A second call does nothing."""
-        self._closed = True
-        self.cancel()
-        self._connection.close()
+        with self._changed:
+            self._closed = True
+        self.cancel(_CLOSED)
+        with self._changed:
+            # The engine refuses to close while a cursor is at work; one that cannot be stopped is left to itself.
+            if self._changed.wait_for(lambda: not self._lent, _CLOSE_WAIT_S):
+                self._connection.close()
 
 
 class _Watch:

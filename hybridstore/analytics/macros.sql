@@ -84,16 +84,17 @@ CREATE MACRO units_quotient(a, b) AS
 
 -- name: ddiv
 -- a / b as DECIMAL(38,18), rounded half to even at 18 places. Exact long division: 18 places in three steps of six,
--- for divisors below 1e14; a larger one, zero (use nullif) or a quotient of more than 20 digits is an error.
+-- for divisors below 1e14; a larger one, zero or a quotient of more than 20 digits is an error. (The inner nullif is
+-- for constants, which are folded before CASE decides.)
 CREATE MACRO ddiv(a, b) AS CASE
     WHEN b = 0 THEN error('ddiv: division by zero; write nullif(divisor, 0) to get NULL instead')
     WHEN abs(b::DECIMAL(38, 18)) >= 100000000000000
     THEN error('ddiv: the divisor is 1e14 or more; divide both sides by a power of ten first')
     ELSE units_money(
-        units_quotient(money_units(a), money_units(b))
+        units_quotient(money_units(a), money_units(nullif(b, 0)))
         + units_half_even(
-            units_quotient(money_units(a), money_units(b)), units_rest(money_units(a), money_units(b)),
-            money_units(b), sign(money_units(a)) * sign(money_units(b))
+            units_quotient(money_units(a), money_units(nullif(b, 0))), units_rest(money_units(a), money_units(nullif(b, 0))),
+            money_units(nullif(b, 0)), sign(money_units(a)) * sign(money_units(nullif(b, 0)))
         )
     )
 END
