@@ -25,6 +25,7 @@ from hybridstore.hot.session import WriteSession
 Result = TypeVar("Result")
 BATCH_MAX = 4096
 """Pieces of work in one transaction at the most: bounds how long others wait for the write lock."""
+_MIB = 1 << 20
 _DURABILITIES = get_args(Durability)
 
 
@@ -56,6 +57,11 @@ class Writer:
         self._session = session(self._connection)
         self._synchronous_full = self._default_full
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        page_size_bytes = int(self._connection.pragma("page_size"))
+        self._log_frames_max = config.wal_limit_mb * _MIB // page_size_bytes // 2
+        self._log_frames_due = self._log_frames_max
+        self._log_frames = 0
+        self._connection.set_wal_hook(self._note_log)
         self._closed = False
         self._drained = False
         self._close_lock = threading.Lock()
@@ -155,9 +161,29 @@ class Writer:
             stopping = work is None
             if batch:
                 _resolve(batch, self._commit(batch))
+                self._bound_log()
         self._drained = True
         self._refuse_the_rest()
         self._connection.close(True)  # noqa: FBT003  positional in apsw
+
+    def _note_log(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
+        self._log_frames = frames
+        return apsw.SQLITE_OK
+
+    def _bound_log(self) -> None:
+        """Copy the end of a long log back, between two transactions, so that the next one begins it anew.
+
+        Housekeeping copies beside the writer and so never reaches the end while writes go on without a pause; but only
+        a log that was copied to its end is begun anew. Here nothing is added meanwhile, and housekeeping has left
+        little to do.
+        """
+        if self._log_frames < self._log_frames_max:
+            self._log_frames_due = self._log_frames_max
+        elif self._log_frames >= self._log_frames_due:
+            with contextlib.suppress(apsw.Error):  # somebody else copies, or the disk is full: later
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            # Where a reader keeps the log, trying again after every commit would only cost time.
+            self._log_frames_due = self._log_frames + self._log_frames_max // 4
 
     def _refuse_the_rest(self) -> None:
         """Work that slipped in behind the close is told so instead of waiting for ever."""
