@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,7 +23,12 @@ Durability = Literal["full", "normal"]
 DATABASE_NAME = "trading_bot.db"
 CONFIG_NAME = "hybridstore.toml"
 ENVIRONMENT_PREFIX = "HYBRIDSTORE_"
-_NOT_SETTINGS = {"HYBRIDSTORE_ROOT", "HYBRIDSTORE_CONFIG", "HYBRIDSTORE_TEST_DATA"}
+_NOT_SETTINGS = {
+    "HYBRIDSTORE_ROOT",
+    "HYBRIDSTORE_CONFIG",
+    "HYBRIDSTORE_TEST_DATA",
+    "HYBRIDSTORE_REQUESTED_SYSTEM",
+}
 
 
 def default_root() -> Path:
@@ -40,6 +45,21 @@ def default_root() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("hybridstore", appauthor=False))
+
+
+def _check_types(settings: msgspec.Struct) -> None:
+    for field in msgspec.structs.fields(settings):
+        value = getattr(settings, field.name)
+        try:
+            msgspec.convert(value, field.type)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{field.name}={value!r}: {error}") from None
+
+
+def _check_least(settings: msgspec.Struct, least: Mapping[str, float]) -> None:
+    for name, minimum in least.items():
+        if not getattr(settings, name) >= minimum:  # so that NaN is refused, too
+            raise ConfigError(f"{name}={getattr(settings, name)!r}", hint=f"it must be at least {minimum}")
 
 
 class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -89,22 +109,27 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
+        path: object = self.database_path
+        if isinstance(path, os.PathLike):
+            self.database_path = os.fspath(path)
+        _check_types(self)
         if not self.enable_wal_mode:
             raise ConfigError(
                 "enable_wal_mode=False", hint="readers and the writer work at once only with WAL; leave it on"
             )
-        if self.durability not in get_args(Durability):
-            raise ConfigError(f"durability={self.durability!r}", hint="use 'full' or 'normal'")
         least = {
             "max_connections": 1,
             "cache_size_mb": 1,
+            "cache_timeout_seconds": 0,
+            "balance_query_timeout": 1,
+            "position_query_timeout": 1,
             "wal_checkpoint_mb": 1,
+            "wal_limit_mb": 1,
             "reserve_mb": 0,
             "busy_timeout_ms": 1,
+            "reader_max_age_s": 0.001,
         }
-        for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                raise ConfigError(f"{name}={getattr(self, name)!r}", hint=f"it must be at least {minimum}")
+        _check_least(self, least)
 
     @property
     def path(self) -> Path:
@@ -136,6 +161,12 @@ class BackupConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     enable_compression: bool = True
     verify_backups: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        _check_types(self)
+        hour = {"full_backup_interval_hours": 0.001, "incremental_backup_interval_hours": 0.001}
+        _check_least(self, {**hour, "keep_full_backups_days": 1})
+
 
 class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How long the rows of one dataset stay in each tier. Ages are whole UTC days since the row's own time.
@@ -162,6 +193,8 @@ class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Refuse tiers that are not in order of age."""
+        _check_types(self)
+        _check_least(self, {"max_hot_records": 0})
         ages = (self.hot_retention_days, self.warm_retention_days, self.cold_retention_days)
         if not 0 < ages[0] <= ages[1] <= ages[2] <= self.frozen_retention_years * 365:
             raise ConfigError(
@@ -206,7 +239,10 @@ def load_settings(root: Path | None = None, environment: Mapping[str, str] | Non
         content = _decode_toml(path)
     elif "HYBRIDSTORE_CONFIG" in environment:
         raise ConfigError("HYBRIDSTORE_CONFIG names a file that does not exist", path=str(path))
-    database: dict[str, Any] = {**content.get("database", {}), **_from_environment(environment)}
+    table = content.get("database", {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"database={table!r}", path=str(path), hint="write its settings below [database]")
+    database: dict[str, Any] = {**table, **_from_environment(environment)}
     if root is not None or database.get("database_path") is None:
         database["database_path"] = str(folder / DATABASE_NAME)
     try:

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import stat
+import threading
 from pathlib import Path
 
 from hybridstore.errors import StorageFailure, StorageFull
@@ -66,7 +67,8 @@ def make_directories(path: Path) -> None:
         with contextlib.suppress(PermissionError):
             fsync_directory(path.parent)
         return
-    make_directories(path.parent)
+    if path.parent != path:  # a drive that does not exist is its own parent
+        make_directories(path.parent)
     path.mkdir(mode=PRIVATE_DIR_MODE, exist_ok=True)
     fsync_directory(path.parent)
 
@@ -94,13 +96,17 @@ def write_file(path: Path, content: bytes) -> None:
         path: The file; its folder must exist.
         content: What it shall hold.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     fsync_directory(path.parent)
 
 

@@ -13,6 +13,8 @@ from importlib import resources
 import msgspec
 
 _NAME_LINE = re.compile(r"^--\s*name:\s*([a-z][a-z0-9_]*)\s*$")
+_NAME_ATTEMPT = re.compile(r"^\s*--\s*name\s*:", re.IGNORECASE)
+"""A misspelt name line would join its block to the one before."""
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -72,7 +74,8 @@ def parse_named_sql(text: str, source: str = "<text>") -> NamedSql:
         The blocks by name.
 
     Raises:
-        ValueError: SQL stands before the first name, a block is empty or undescribed, or a name is used twice.
+        ValueError: SQL stands before the first name, a name is misspelt or used twice, or a block is empty or
+            undescribed.
     """
     statements: list[Statement] = []
     name: str | None = None
@@ -88,10 +91,10 @@ def parse_named_sql(text: str, source: str = "<text>") -> NamedSql:
         statements.append(Statement(name=name, sql=sql, doc=" ".join(doc)))
 
     for line in text.splitlines():
-        match = _NAME_LINE.match(line)
-        if match:
+        begun = _block_name(line, source)
+        if begun:
             finish()
-            name, doc, body = match.group(1), [], []
+            name, doc, body = begun, [], []
         elif name is None:
             if line.strip() and not line.startswith("--"):
                 raise ValueError(f"{source}: SQL before the first '-- name:' line: {line.strip()!r}")
@@ -101,6 +104,13 @@ def parse_named_sql(text: str, source: str = "<text>") -> NamedSql:
             body.append(line)
     finish()
     return NamedSql(statements, source)
+
+
+def _block_name(line: str, source: str) -> str | None:
+    match = _NAME_LINE.match(line)
+    if match is None and _NAME_ATTEMPT.match(line):
+        raise ValueError(f"{source}: not a block name: {line.strip()!r}")
+    return match and match.group(1)
 
 
 def load_named_sql(package: str, filename: str = "queries.sql") -> NamedSql:

@@ -1,0 +1,83 @@
+"""Status: one dict of one moment, with figures that add up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from hybridstore.clock import DAY_US, ManualClock
+from hybridstore.store import HybridStore
+from tests.hot.books import START_US, commit_seq
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Return a clock that stands still."""
+    return ManualClock(START_US)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: ManualClock) -> Iterator[HybridStore]:
+    """Return an open store with some rows in it."""
+    with HybridStore(tmp_path / "root", clock=clock) as opened:
+        for number in range(10):
+            opened.record_balance_update("BTC", number)
+        opened.record_fill("BTC/USDT:USDT", "buy", 100, 1)
+        yield opened
+
+
+def test_the_status_of_a_store(store: HybridStore) -> None:
+    status = store.get_system_status()
+    assert status["root"] == str(store.root)
+    assert status["schema_version"] == 1
+    assert status["commit_seq"] == commit_seq(store)
+    assert datetime.fromisoformat(status["committed_at"]).tzinfo is not None
+    assert status["warnings"] == []
+    assert (status["tiers"], status["open_moves"]) == ({}, 0)
+    hot = {name: found["hot_rows"] for name, found in status["datasets"].items() if found["hot_rows"]}
+    assert hot == {"balances": 1, "balance_history": 10, "positions": 1, "position_events": 1, "trades": 1}
+    assert "archive_files" not in status["datasets"], "bookkeeping is not data"
+    assert json.loads(json.dumps(status)) == status
+
+
+def test_the_figures_of_the_hot_store(store: HybridStore) -> None:
+    hot = store.get_system_status()["database"]
+    assert hot["database_size_mb"] > 0
+    assert hot["wal_size_mb"] > 0
+    before = hot["operations"]
+    store.record_balance_update("BTC", 1)
+    hot = store.get_system_status()["database"]
+    assert hot["operations"] == before + 1
+    assert hot["commits"] <= hot["operations"]
+    pool = hot["connection_pool"]
+    assert (
+        pool["active_connections"] + pool["idle_connections"]
+        == pool["total_connections"]
+        <= pool["max_connections"]
+    )
+    with store.database.readers.transaction() as snapshot:
+        snapshot.rows("SELECT 1")
+        pool = store.get_system_status()["database"]["connection_pool"]
+        assert pool["active_connections"] >= 1
+        assert pool["oldest_reader_s"] >= 0
+
+
+def test_rows_that_moved_are_counted_where_they_are(store: HybridStore, clock: ManualClock) -> None:
+    clock.advance(45 * DAY_US)
+    store.retention.run(now_us=clock.now_us())
+    status = store.get_system_status()
+    assert status["datasets"]["balance_history"] == {"hot_rows": 0, "archived_rows": 10}
+    assert status["datasets"]["balances"] == {"hot_rows": 1, "archived_rows": 0}
+    assert status["datasets"]["trades"] == {"hot_rows": 0, "archived_rows": 1}
+    assert status["datasets"]["positions"]["hot_rows"] == 1, "it is open"
+    assert sum(tier["rows"] for tier in status["tiers"].values()) == 12
+    files = list((store.root / "archives").rglob("*.parquet"))
+    assert sum(tier["files"] for tier in status["tiers"].values()) == len(files)
+    assert sum(tier["size_bytes"] for tier in status["tiers"].values()) == sum(
+        one.stat().st_size for one in files
+    )
+    assert status["open_moves"] == 0

@@ -1,0 +1,121 @@
+"""HybridStore: opens where it is told, keeps what it was given over reopening, tells settings from arguments."""
+
+from __future__ import annotations
+
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hybridstore.config import CONFIG_NAME, DATABASE_NAME, DatabaseConfig, RetentionPolicy
+from hybridstore.errors import ConfigError, StoreClosed
+from hybridstore.store import HybridStore
+from tests.hot.books import commit_seq, contents
+
+
+def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
+    store = HybridStore(tmp_path)
+    with store:
+        store.record_balance_update("BTC", "1.5", "0.5", "ws")
+        store.record_fill("BTC/USDT:USDT", "buy", 100, 1, fee="0.1")
+        store.record_mark("BTC/USDT:USDT", mark=110)
+        before, summary = contents(store), store.get_portfolio_summary()
+    with store as again:
+        assert contents(again) == before
+        assert again.get_portfolio_summary() == summary
+    with HybridStore(str(tmp_path)) as other:
+        assert contents(other) == before
+        assert other.record_fill("BTC/USDT:USDT", "sell", 120, 1).trade.realized_pnl == 20
+
+
+def test_opening_and_closing_again_changes_nothing(tmp_path: Path) -> None:
+    with HybridStore(tmp_path) as store:
+        before = commit_seq(store)
+        assert store.open() is store
+        assert commit_seq(store) == before
+    store.close()
+    with store:
+        assert commit_seq(store) == before, "reopening writes nothing"
+
+
+def test_the_root_wins_over_the_settings_and_these_over_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYBRIDSTORE_ROOT", str(tmp_path / "environment"))
+    config = DatabaseConfig(database_path=str(tmp_path / "config" / DATABASE_NAME), max_connections=3)
+    assert HybridStore().root == tmp_path / "environment"
+    assert HybridStore(config=config).root == tmp_path / "config"
+    both = HybridStore(tmp_path / "argument", config=config)
+    assert both.root == tmp_path / "argument"
+    assert both.database.config.max_connections == 3
+    assert config.database_path == str(tmp_path / "config" / DATABASE_NAME), (
+        "the caller's settings stay theirs"
+    )
+    assert list(tmp_path.iterdir()) == [], "nothing is made before it opens"
+
+
+def test_the_file_beside_the_store_is_read(tmp_path: Path) -> None:
+    (tmp_path / CONFIG_NAME).write_text(
+        '[database]\nmax_connections = 7\n[[retention]]\nname = "t"\ntable_name = "trades"\nhot_retention_days = 3\n',
+        encoding="utf-8",
+    )
+    assert HybridStore(tmp_path).database.config.max_connections == 7
+    mine = RetentionPolicy(name="mine", table_name="candles")
+    assert [policy.name for policy in HybridStore(tmp_path, policies=[mine])._policies] == ["t", "mine"]
+
+
+def test_the_file_of_another_store_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYBRIDSTORE_ROOT", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / CONFIG_NAME).write_text("nonsense = 1\n", encoding="utf-8")
+    HybridStore(config=DatabaseConfig(database_path=str(tmp_path / "mine" / DATABASE_NAME)))
+    with pytest.raises(ConfigError, match="nonsense"):
+        HybridStore()
+
+
+def test_the_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYBRIDSTORE_DURABILITY", "normal")
+    assert HybridStore(tmp_path).database.config.durability == "normal"
+    monkeypatch.setenv("HYBRIDSTORE_DURABLITY", "normal")
+    with pytest.raises(ConfigError, match="HYBRIDSTORE_DURABLITY"):
+        HybridStore(tmp_path)
+
+
+def test_a_block_that_fails_closes_the_store_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    store = HybridStore(tmp_path)
+
+    def fail() -> None:
+        with store:
+            store.record_balance_update("BTC", 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not store.database.is_open
+    with pytest.raises(StoreClosed):
+        store.get_latest_balance("BTC")
+    with store:
+        assert store.get_latest_balance("BTC") is not None
+
+
+def test_parts_are_made_once_and_anew_after_reopening(tmp_path: Path) -> None:
+    with HybridStore(tmp_path) as store:
+        analytics, retention = store.analytics, store.retention
+        assert store.analytics is analytics
+        assert store.retention is retention
+        store.record_balance_update("BTC", Decimal("1.25"))
+        assert store.sql("SELECT sum(balance) FROM balances").rows() == [(Decimal("1.250000000000000000"),)]
+    with store:
+        assert store.analytics is not analytics
+        assert store.retention is not retention
+        assert store.sql("SELECT count(*) FROM balance_history").rows() == [(1,)]
+        assert store.get_balance_history("BTC")["balance"].to_list() == [Decimal("1.25")]
+
+
+def test_no_thread_is_left_behind(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with HybridStore(tmp_path) as store:
+        store.record_balance_update("BTC", 1)
+        store.get_portfolio_summary()
+    assert [thread.name for thread in set(threading.enumerate()) - before] == []
