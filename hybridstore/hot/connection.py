@@ -211,6 +211,15 @@ def translate(error: BaseException, operation: str, path: Path) -> HybridStoreEr
             path=str(path),
             hint="free space on its device; the same store works again at once, without a restart",
         )
+    if (
+        code == apsw.SQLITE_CONSTRAINT_TRIGGER
+    ):  # the only triggers that refuse guard what a tier move has claimed
+        return Conflict(
+            "what it would change belongs to a day that is just being archived; nothing was written",
+            operation=operation,
+            path=str(path),
+            hint="do it again when the tier move is done",
+        )
     if code == apsw.SQLITE_IOERR_DATA:
         return StoreCorrupt(
             f"a page's checksum is wrong ({error})",

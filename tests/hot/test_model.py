@@ -214,4 +214,4 @@ class CheckedAtTheEnd(StoreAgainstTwin):
 
 
 TestStoreAgainstTwin = CheckedAtTheEnd.TestCase
-TestStoreAgainstTwin.settings = hypothesis.settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestStoreAgainstTwin.settings = hypothesis.settings(max_examples=35, stateful_step_count=25, deadline=None)

@@ -20,8 +20,8 @@ from hybridstore import DatabaseConfig, HybridStore
 
 config = DatabaseConfig(database_path=sys.argv[1] + "/trading_bot.db", page_checksums=sys.argv[2] == "checked")
 with HybridStore(config=config) as store:
-    for number in range(200):
-        store.record_balance_update(f"A{number}", number, reason="a reason that can be found in the file")
+    reason = "a reason that can be found in the file"
+    store.batch_update_balances([{"asset": f"A{number}", "balance": number, "reason": reason} for number in range(200)])
     print(store.database.config.page_checksums)
 """
 

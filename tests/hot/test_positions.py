@@ -12,6 +12,7 @@ import pytest
 from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.errors import Conflict, InvalidValue, NotFound
 from hybridstore.hot.position_rows import Position
+from hybridstore.hot.session import WriteSession
 from hybridstore.store import HybridStore
 from tests.hot.books import START_US, contents, rows, values
 
@@ -170,7 +171,6 @@ def test_a_fill_opens_increases_reduces_flips_and_closes(store: HybridStore) -> 
 def test_flips_within_one_transaction(store: HybridStore) -> None:
     """Queued together they share a commit; the memory must serve what the tables do not hold yet."""
     from hybridstore.hot.fills import prepare_fill
-    from hybridstore.hot.session import WriteSession
     from hybridstore.hot.trades import write_fill
 
     fills = [("buy", 1), ("sell", 2), ("buy", 3), ("sell", 4), ("buy", 2)]
@@ -287,3 +287,37 @@ def test_closed_positions_leave_with_their_day_and_the_open_ones_stay(
     assert position(store, "open").status == "OPEN"
     assert store.record_mark(PERP, mark=120) == 1
     assert store.close_position("open", 120).realized_pnl == 20
+
+
+def test_closing_into_a_day_that_is_being_archived_is_refused_whole(store: HybridStore) -> None:
+    """A late closing would join rows that are already written to a file; the position stays open until it may."""
+    store.create_position("p", PERP, "LONG", 1, 100, opened_at=START_US - 2 * DAY_US)
+    day = START_US - START_US % DAY_US - DAY_US
+
+    def claim(session: WriteSession, state: str) -> None:
+        row = (
+            "m",
+            "positions",
+            "warm",
+            day,
+            day + DAY_US,
+            9,
+            state,
+            "f",
+            "archives/x.parquet",
+            None,
+            START_US,
+            None,
+        )
+        session.run("upsert_archive_moves", row)
+
+    store.database.writer.call(claim, "claimed")
+    before = contents(store)
+    with pytest.raises(Conflict, match=r"being archived.*do it again"):
+        store.close_position("p", 110, closed_at=day + 5)
+    with pytest.raises(Conflict, match=r"being archived.*do it again"):
+        store.record_fill(PERP, "sell", 110, 1, executed_at=day + 5)
+    assert contents(store) == before
+    assert store.record_mark(PERP, mark=105) == 1
+    store.database.writer.call(claim, "done")
+    assert store.close_position("p", 110, closed_at=day + 5).realized_pnl == 10
