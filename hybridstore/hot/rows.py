@@ -135,7 +135,7 @@ def _content(dataset: Dataset, row: Sequence[Any]) -> list[Any]:
 
 
 def correct_row(session: WriteSession, dataset: Dataset, found: Stored, row: Sequence[Any]) -> None:
-    """Overwrite a row and keep its old version.
+    """Overwrite a row and keep its old version, unless the dataset's rows are provisional.
 
     Args:
         session: The write transaction.
@@ -160,6 +160,8 @@ def correct_row(session: WriteSession, dataset: Dataset, found: Stored, row: Seq
             f"{dataset.name} {key} is known with another content and its day is being archived",
             hint="record the correction again when the tier move is done",
         ) from error
+    if dataset.provisional:
+        return
     session.run(
         "insert_corrections",
         (

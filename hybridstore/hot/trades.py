@@ -148,7 +148,16 @@ def _known(session: WriteSession, order: FillOrder, found: tuple[Any, ...]) -> F
     given = dict(order.columns)
     if order.executed_us is not None:
         given["executed_at"] = order.executed_us
-    changed = {name: value for name, value in given.items() if found[_PLACE[name]] != value}
+    if given["fee"] is None and given["fees"] is None:
+        given["fee_in_quote"] = None
+    # What is not said this time is not taken back, and the exchange words its own record anew on every channel.
+    changed = {
+        name: value
+        for name, value in given.items()
+        if value is not None
+        and found[_PLACE[name]] != value
+        and (name != "info" or found[_PLACE[name]] is None)
+    }
     if changed:
         row = [changed.get(name, found[_PLACE[name]]) for name in TRADES.column_names]
         correct_row(session, TRADES, found, row)

@@ -118,6 +118,8 @@ class Dataset(msgspec.Struct, frozen=True):
         key: The natural key: no two rows agree on it. Empty where there is none (the row number identifies).
         indexes: Secondary indexes of the hot table.
         tiering: How rows leave the hot store; None means they stay.
+        provisional: Whether a row is given again and again until it is final, as a forming candle is: then its
+            earlier versions are not kept.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Dataset(msgspec.Struct, frozen=True):
     key: tuple[str, ...] = ()
     indexes: tuple[Index, ...] = ()
     tiering: Tiering | None = None
+    provisional: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a declaration that contradicts itself."""

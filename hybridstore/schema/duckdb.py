@@ -9,7 +9,12 @@ from hybridstore.schema.sqlite import quote_text
 
 
 def view_select(
-    dataset: Dataset, complete: Sequence[str], publishing: Sequence[tuple[str, int]], hot: str | None
+    dataset: Dataset,
+    complete: Sequence[str],
+    publishing: Sequence[tuple[str, int]],
+    hot: str | None,
+    *,
+    alike: bool = False,
 ) -> str:
     """Return the SELECT that shows each row of a dataset exactly once.
 
@@ -18,6 +23,7 @@ def view_select(
         complete: Paths of files all of whose rows count.
         publishing: Paths of files still being published, each with the largest row number that counts.
         hot: Name of the relation with the hot rows, or None where there are none.
+        alike: Whether all complete files have the same columns, so that looking into one of them is enough.
 
     Returns:
         A SELECT with the dataset's stored columns, in order.
@@ -26,9 +32,8 @@ def view_select(
     parts = []
     if complete:
         files = ", ".join(map(quote_text, complete))
-        parts.append(
-            f"SELECT {columns} FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
-        )
+        by_name = "" if alike else ", union_by_name = true"
+        parts.append(f"SELECT {columns} FROM read_parquet([{files}]{by_name}, hive_partitioning = false)")
     for path, visible_through in publishing:
         source = f"read_parquet({quote_text(path)}, hive_partitioning = false)"
         parts.append(f"SELECT {columns} FROM {source} WHERE {ROW_ID} <= {int(visible_through)}")

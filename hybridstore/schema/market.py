@@ -25,6 +25,7 @@ CANDLES = Dataset(
         _RECORDED_AT,
     ),
     key=("symbol", "timeframe", "opened_at"),
+    provisional=True,
     tiering=Tiering(time="opened_at", cluster=("symbol", "timeframe", "opened_at"), symbol="symbol"),
 )
 

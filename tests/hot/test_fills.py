@@ -86,6 +86,16 @@ def test_a_contradiction_is_a_correction_and_the_old_version_is_kept(store: Hybr
     assert (json.loads(old)["price"], json.loads(new)["price"]) == ("100", "101")
 
 
+def test_what_a_second_channel_does_not_say_is_not_taken_back(store: HybridStore) -> None:
+    first = store.record_fill(
+        PERP, "buy", 100, 1, trade_id="7", fee="0.1", strategy="trend", info={"channel": "websocket"}
+    )
+    again = store.record_fill(PERP, "buy", 100, 1, trade_id="7", info={"channel": "rest"})
+    assert again.repeated
+    assert again.trade == first.trade
+    assert rows(store, "SELECT count(*) FROM corrections") == [(0,)]
+
+
 def test_fills_without_an_id_are_all_different(store: HybridStore) -> None:
     results = [store.record_fill(PERP, "buy", 100, 1) for _ in range(3)]
     assert len({result.trade.trade_id for result in results}) == 3
