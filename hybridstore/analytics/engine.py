@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from hybridstore.analytics.watch import Watcher
 from hybridstore.archive.layout import ARCHIVES
 from hybridstore.durable import make_directories
 from hybridstore.errors import HybridStoreError, QueryFailed, QueryRefused, QueryTimeout, StoreClosed
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "2GiB"
 CACHE = "cache"
-_INTERRUPT_AGAIN_S = 0.05
-"""An interrupt between two steps of a question is not noticed by the engine, so it is repeated until it is."""
 _CLOSE_WAIT_S = 10.0
-_CLOSED = "the store was closed"
 
 
 class Engine:
@@ -44,7 +42,7 @@ class Engine:
         self._root = root
         for folder in (ARCHIVES, CACHE):
             make_directories(root / folder)
-        self._running: set[_Watch] = set()
+        self._watcher = Watcher()
         self._changed = threading.Condition()
         self._lent = 0
         self._closed = False
@@ -136,81 +134,33 @@ class Engine:
         Raises:
             QueryError: It failed, ran out of time or memory, or was cancelled.
         """
-        watch = _Watch(cursor, timeout_s)
-        with self._changed:
-            self._running.add(watch)
-            if self._closed:
-                watch.cancel(_CLOSED)
+        watched = self._watcher.add(cursor, timeout_s)
         try:
             answer: pa.Table = cursor.sql(sql, params=dict(parameters) or None).to_arrow_table()
         except duckdb.Error as error:
-            raise translate(error, watch.reason) from error
+            raise translate(error, watched.reason) from error
         else:
             return answer
         finally:
-            watch.finish()
-            with self._changed:
-                self._running.discard(watch)
+            self._watcher.remove(watched)
 
-    def cancel(self, reason: str = "the question was cancelled") -> int:
+    def cancel(self) -> int:
         """Cancel every question that is running.
-
-        Args:
-            reason: What the questions raise.
 
         Returns:
             How many there were.
         """
-        with self._changed:
-            running = tuple(self._running)
-        for watch in running:
-            watch.cancel(reason)
-        return len(running)
+        return self._watcher.cancel("the question was cancelled")
 
     def close(self) -> None:
         """Cancel what is running and close. A second call does nothing."""
         with self._changed:
             self._closed = True
-        self.cancel(_CLOSED)
+        self._watcher.stop("the store was closed")
         with self._changed:
             # The engine refuses to close while a cursor is at work; one that cannot be stopped is left to itself.
             if self._changed.wait_for(lambda: not self._lent, _CLOSE_WAIT_S):
                 self._connection.close()
-
-
-class _Watch:
-    """Interrupts one question when its time is over or when somebody cancels it."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, timeout_s: float | None) -> None:
-        self.reason: str | None = None
-        self._cursor = cursor
-        self._changed = threading.Condition()
-        self._finished = False
-        self._timeout_s = timeout_s
-        self._thread = threading.Thread(target=self._watch, name="hybridstore-query-watch", daemon=True)
-        self._thread.start()
-
-    def cancel(self, reason: str) -> None:
-        """Cancel the question; it raises within moments."""
-        with self._changed:
-            self.reason = self.reason or reason
-            self._changed.notify()
-
-    def finish(self) -> None:
-        """Stop watching. Afterwards the cursor is not touched any more."""
-        with self._changed:
-            self._finished = True
-            self._changed.notify()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._finished or self.reason, self._timeout_s)
-            if not self._finished and not self.reason:
-                self.reason = f"the question took longer than {self._timeout_s:g} s"
-            while not self._finished:
-                self._cursor.interrupt()
-                self._changed.wait(_INTERRUPT_AGAIN_S)
 
 
 def translate(error: Exception, interrupted: str | None = None) -> HybridStoreError:

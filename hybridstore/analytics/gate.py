@@ -49,10 +49,12 @@ class Question(NamedTuple):
     Attributes:
         sql: What to run.
         datasets: Names of the datasets it is about, sorted.
+        tree: Its syntax tree.
     """
 
     sql: str
     datasets: tuple[str, ...]
+    tree: Any
 
 
 def admit(cursor: duckdb.DuckDBPyConnection, query: str, registry: Registry) -> Question:
@@ -86,7 +88,7 @@ def admit(cursor: duckdb.DuckDBPyConnection, query: str, registry: Registry) -> 
             f"{_opening(select)}: only SELECT and EXPLAIN of a SELECT are answered",
             hint="the store is written through its record_ methods",
         )
-    return Question(prefix + select, _datasets(tree, registry))
+    return Question(prefix + select, _datasets(tree, registry), tree)
 
 
 def _statement(cursor: duckdb.DuckDBPyConnection, query: str) -> tuple[str, str]:

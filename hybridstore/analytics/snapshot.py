@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from hybridstore.analytics.engine import Engine
-from hybridstore.analytics.gate import QUERIES, admit
+from hybridstore.analytics.gate import QUERIES, Question, admit
+from hybridstore.analytics.pruning import wanted_rows
 from hybridstore.analytics.result import Result
 from hybridstore.analytics.scan import check_bounds, lazy_rows
 from hybridstore.archive.manifest import ArchiveFile, prune, split
@@ -131,7 +132,7 @@ class Snapshot:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         with self._engine.cursor() as cursor:
             question = admit(cursor, query, self._registry)
-            files = {name: self._files(name) for name in question.datasets}
+            files = {name: self._needed(question, name, params) for name in question.datasets}
             rows = {name: self._hot.hot(name) for name in question.datasets}
             if last:
                 self._hot.release()
@@ -176,6 +177,11 @@ class Snapshot:
         complete, publishing = self._paths(files)
         return lazy_rows(declared, complete, publishing, self._hot.hot(dataset), bounds, columns)
 
+    def _needed(self, question: Question, name: str, params: Mapping[str, object]) -> list[ArchiveFile]:
+        """Return the files that may hold rows the question needs."""
+        wanted = wanted_rows(question.tree, self._registry[name], params)
+        return prune(self._files(name), **wanted._asdict())
+
     def _files(self, dataset: str) -> list[ArchiveFile]:
         return [ArchiveFile.from_row(row) for row in self._hot.manifest(dataset)]
 
@@ -195,5 +201,6 @@ class Snapshot:
         if rows.num_rows or not files:  # an empty table gives the view its types where there is nothing else
             relation = _HOT.format(dataset.name)
             cursor.register(relation, rows)
-        select = view_select(dataset, complete, publishing, relation)
+        alike = len({file.schema_version for file in files}) <= 1
+        select = view_select(dataset, complete, publishing, relation, alike=alike)
         self._engine.run(cursor, QUERIES["create_view"].format(name=dataset.name, select=select))

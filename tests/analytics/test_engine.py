@@ -52,7 +52,7 @@ def test_every_running_question_can_be_cancelled(store: HybridStore) -> None:
     for thread in threads:
         thread.start()
     deadline_s = time.monotonic() + PROMPT_S
-    while len(analytics._engine._running) < 3 and time.monotonic() < deadline_s:
+    while len(analytics._engine._watcher._running) < 3 and time.monotonic() < deadline_s:
         time.sleep(0.01)
     assert analytics.cancel() == 3
     for thread in threads:
@@ -78,7 +78,7 @@ def test_closing_the_store_cancels_what_runs(tmp_path: Path) -> None:
     thread = threading.Thread(target=ask)
     thread.start()
     deadline_s = time.monotonic() + PROMPT_S
-    while not analytics._engine._running and time.monotonic() < deadline_s:
+    while not analytics._engine._watcher._running and time.monotonic() < deadline_s:
         time.sleep(0.01)
     store.close()
     thread.join(PROMPT_S)
@@ -97,10 +97,29 @@ def test_a_question_runs_out_of_memory(store: HybridStore) -> None:
         analytics.close()
 
 
-def test_the_watch_threads_end_with_their_questions(store: HybridStore) -> None:
-    for _ in range(5):
-        store.sql("SELECT 1")
-    assert not [thread for thread in threading.enumerate() if thread.name == "hybridstore-query-watch"]
+def watchers() -> int:
+    return sum(thread.name == "hybridstore-query-watch" for thread in threading.enumerate())
+
+
+def test_one_thread_watches_and_ends_with_the_store(tmp_path: Path) -> None:
+    before = watchers()
+    with HybridStore(tmp_path / "root") as store:
+        for _ in range(3):
+            store.sql("SELECT 1")
+        assert watchers() == before + 1
+    deadline_s = time.monotonic() + PROMPT_S
+    while watchers() > before and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert watchers() == before
+
+
+def test_a_short_limit_counts_while_a_long_one_is_watched(store: HybridStore) -> None:
+    """The watcher sleeps until the first deadline it knows; an earlier one must wake it."""
+    store.analytics.sql("SELECT 1", timeout_s=1000)
+    begun_s = time.monotonic()
+    with pytest.raises(QueryTimeout):
+        store.analytics.sql(ENDLESS, timeout_s=0.1)
+    assert time.monotonic() - begun_s < PROMPT_S
 
 
 def test_a_cursor_has_every_setting_of_the_session(store: HybridStore) -> None:

