@@ -113,11 +113,12 @@ class HybridStore(Desk):
     @property
     def analytics(self) -> Analytics:
         """Questions over all tiers."""
-        if self._analytics is None:
-            from hybridstore.analytics.session import Analytics
+        with self._opening:  # the first questions may come from several threads at once
+            if self._analytics is None:
+                from hybridstore.analytics.session import Analytics
 
-            self._analytics = Analytics(self.database)
-        return self._analytics
+                self._analytics = Analytics(self.database)
+            return self._analytics
 
     @property
     def retention(self) -> DataRetentionManager:

@@ -327,6 +327,20 @@ def test_readers_beside_a_writer_and_a_mover_see_every_row_once(
     assert store.sql(COUNT).rows() == [(300,)]
 
 
+def test_first_questions_of_several_threads_share_one_session(store: HybridStore) -> None:
+    found: list[int] = []
+    start = threading.Barrier(4)
+
+    def ask() -> None:
+        start.wait()
+        found.append(id(store.analytics))
+
+    with running(ask, ask, ask, ask):
+        pass
+    assert len(found) == 4
+    assert len(set(found)) == 1
+
+
 def test_a_manifest_row_reads_like_the_file(tiered: HybridStore) -> None:
     with tiered.snapshot() as snapshot:
         files = [ArchiveFile.from_row(row) for row in snapshot._hot.manifest("market_trades")]
