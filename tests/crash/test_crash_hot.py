@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 _TASKS = 6
 _FILLERS = 2
-_UPDATES_EACH = 30
+_UPDATES_EACH = 36
 _SYMBOL = "ETH/USDT:USDT"
 _IMAGES = 2_000
 _CREATIONS = 100
 _SYNC_S = 0.0003
-_CHECKPOINT_EVERY = 23
+_IDLE_MAX_S = 0.003
+"""Tasks rest for up to this long, so that transactions of all sizes come about."""
+_CHECKPOINT_EVERY = 9
 """Commits between explicit checkpoints, beside the store's own: the logs stay short and the moments many."""
 
 
@@ -63,6 +65,7 @@ def _open(root: Path, vfs: RecordingVFS | None) -> DatabaseManager:
         database_path=str(root / DATABASE_NAME),
         reserve_mb=0,
         wal_checkpoint_mb=1,
+        wal_limit_mb=1,
         vfs=vfs.name if vfs else None,
     )
     database = DatabaseManager(config)
@@ -84,6 +87,7 @@ async def _run_task(
             durability=durability,
         )
         vfs.note(_Acknowledged("task", task, number, durability == "full"))
+        await asyncio.sleep(rng.random() * _IDLE_MAX_S)
 
 
 async def _run_filler(
@@ -102,6 +106,7 @@ async def _run_filler(
             durability=durability,
         )
         vfs.note(_Acknowledged("filler", filler, number, durability == "full"))
+        await asyncio.sleep(rng.random() * _IDLE_MAX_S)
 
 
 async def _checkpoint_often(database: DatabaseManager, vfs: RecordingVFS) -> None:
