@@ -69,7 +69,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         database_path: The hot database; its folder is the store's root. None means ``trading_bot.db`` under
             :func:`default_root`.
         max_connections: The most reader connections open at once.
-        cache_size_mb: SQLite page cache, MiB a connection.
+        cache_size_mb: SQLite page cache, MiB a reader; the writer takes at most 16 of them.
         enable_wal_mode: Write-ahead log; readers and the writer need it to work at once, so it cannot be turned off.
         enable_memory_mapping: Map the database into memory on scanning readers (never on the writer, never for
             point reads: an I/O error under a mapping kills the process).

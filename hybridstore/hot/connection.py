@@ -32,6 +32,8 @@ _GROWING = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOER
 _BLOCKS_MIN = 256
 """Fewer free blocks than this (1 MiB) count as a full device."""
 _PAGE_CHECKSUM_VFS = "cksmvfs"
+_WRITER_CACHE_MB_MAX = 16
+"""Every commit of another process empties the cache, and emptying 128 MiB holds the next write up for 8 ms."""
 _PAGE_CHECKSUM_BYTES = 8
 """What cksumvfs reserves at the end of each page: by this a store with checksums is known."""
 _PLATFORM_VFS = "win32" if os.name == "nt" else "unix"
@@ -139,7 +141,8 @@ def _configure(connection: apsw.Connection, config: DatabaseConfig, *, write: bo
     connection.wal_autocheckpoint(0)  # a commit must never pay for a checkpoint
     connection.pragma("cell_size_check", value=True)
     connection.pragma("temp_store", "memory")
-    connection.pragma("cache_size", -config.cache_size_mb * 1024)
+    cache_mb = min(config.cache_size_mb, _WRITER_CACHE_MB_MAX) if write else config.cache_size_mb
+    connection.pragma("cache_size", -cache_mb * 1024)
     connection.pragma("foreign_keys", value=True)
     # Never on the writer: an I/O error under a mapping is a signal that kills the bot, not an error code.
     mapped = _MMAP_BYTES if scan and config.enable_memory_mapping and not write else 0
