@@ -224,8 +224,15 @@ class ReaderPool:
         Returns:
             How many were ended.
         """
-        ended = sum(transaction.expire_if_old() for transaction in tuple(self._running))
-        self._expired += ended
+        ended = 0
+        for transaction in tuple(self._running):
+            if transaction.age_s <= self._config.reader_max_age_s or transaction.expired:
+                continue
+            self._expired += 1  # counted first: whoever is told of it finds it counted
+            if transaction.expire_if_old():
+                ended += 1
+            else:
+                self._expired -= 1
         return ended
 
     def statistics(self) -> dict[str, float]:
