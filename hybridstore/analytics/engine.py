@@ -188,4 +188,7 @@ def translate(error: Exception, interrupted: str | None = None) -> HybridStoreEr
         return QueryTimeout("the question was cancelled", operation="answer a question")
     if isinstance(error, duckdb.PermissionException):
         return QueryRefused(text, hint="a question reads the store's datasets and nothing else")
+    if isinstance(error, duckdb.OutOfRangeException) and "multiplication" in text:
+        hint = "multiply exactly with dmul(a, b), or widen one factor: price::DECIMAL(38, 8) * amount"
+        return QueryFailed(text, operation="answer a question", hint=hint)
     return QueryFailed(text, operation="answer a question", hint="datasets and columns: see docs/datasets.md")

@@ -159,7 +159,7 @@ def _configure_writer(connection: apsw.Connection, config: DatabaseConfig) -> No
             connection.reserve_bytes("main", _PAGE_CHECKSUM_BYTES)
         # Purged pages can be handed back to the file system in small steps only if this is set at creation.
         connection.pragma("auto_vacuum", "incremental")
-    mode = connection.pragma("journal_mode", "wal")
+    mode = _enter_wal(connection, config.busy_timeout_ms)
     if mode != "wal":
         raise StoreError(
             f"journal_mode is {mode}",
@@ -167,6 +167,21 @@ def _configure_writer(connection: apsw.Connection, config: DatabaseConfig) -> No
             hint="the file system must support shared memory (WAL)",
         )
     connection.pragma("synchronous", config.durability)
+
+
+def _enter_wal(connection: apsw.Connection, timeout_ms: int) -> object:
+    """Switch to WAL, waiting for others that do the same to a new database.
+
+    SQLite does not ask the busy handler here: two that wait for each other would wait for ever.
+    """
+    deadline = time.monotonic() + timeout_ms / 1000
+    while True:
+        try:
+            return connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_BUSY_POLL_MAX_S)
 
 
 def busy_handler(timeout_ms: int) -> Callable[[int], bool]:

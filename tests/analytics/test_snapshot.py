@@ -347,6 +347,13 @@ def test_a_manifest_row_reads_like_the_file(tiered: HybridStore) -> None:
     assert [tiered.root / file.path for file in files] == archived_files(tiered)
 
 
+def test_an_overflowing_product_says_how_to_multiply(tiered: HybridStore) -> None:
+    with pytest.raises(QueryFailed, match="dmul"):
+        tiered.sql(
+            "SELECT sum((6180560000000 / 1e8)::DECIMAL(18, 8) * amount * 1000000.00000000) FROM market_trades"
+        )
+
+
 def test_a_wrong_type_is_a_failed_question_and_the_session_goes_on(tiered: HybridStore) -> None:
     with pytest.raises(QueryFailed, match="Conversion"):
         tiered.sql("SELECT symbol::INTEGER FROM market_trades")
