@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -23,6 +24,19 @@ Durability = Literal["full", "normal"]
 DATABASE_NAME = "trading_bot.db"
 CONFIG_NAME = "hybridstore.toml"
 ENVIRONMENT_PREFIX = "HYBRIDSTORE_"
+LIVE_SETTINGS = frozenset(
+    {
+        "max_connections",
+        "cache_size_mb",
+        "enable_memory_mapping",
+        "enable_query_cache",
+        "cache_timeout_seconds",
+        "balance_query_timeout",
+        "position_query_timeout",
+        "reader_max_age_s",
+    }
+)
+"""Database settings that a store follows when they are assigned; the others are decided when it is made."""
 _NOT_SETTINGS = {
     "HYBRIDSTORE_ROOT",
     "HYBRIDSTORE_CONFIG",
@@ -62,8 +76,11 @@ def _check_least(settings: msgspec.Struct, least: Mapping[str, float]) -> None:
             raise ConfigError(f"{name}={getattr(settings, name)!r}", hint=f"it must be at least {minimum}")
 
 
-class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Settings of the hot store. A store copies them when it opens.
+class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, dict=True, weakref=True):
+    """Settings of the hot store. Each can be assigned; a value that cannot work is refused there and then.
+
+    A store that was made with them follows the assignments of :data:`LIVE_SETTINGS`, within a tenth of a second. An
+    assignment of any other setting is refused while such a store exists, because it would have no effect.
 
     Attributes:
         database_path: The hot database; its folder is the store's root. None means ``trading_bot.db`` under
@@ -111,7 +128,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """Refuse settings that cannot work."""
         path: object = self.database_path
         if isinstance(path, os.PathLike):
-            self.database_path = os.fspath(path)
+            msgspec.structs.force_setattr(self, "database_path", os.fspath(path))
         _check_types(self)
         if not self.enable_wal_mode:
             raise ConfigError(
@@ -130,6 +147,37 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             "reader_max_age_s": 0.001,
         }
         _check_least(self, least)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Change a setting, also of the stores that were made with it."""
+        if name not in self.__struct_fields__:
+            known = ", ".join(self.__struct_fields__)
+            raise ConfigError(f"{name}={value!r}: there is no such setting", hint=f"known: {known}")
+        checked = getattr(msgspec.structs.replace(self, **{name: value}), name)
+        copies = [copy for reference in vars(self).get("copies", ()) if (copy := reference())]
+        if name not in LIVE_SETTINGS and (copies or "origin" in vars(self)):
+            raise ConfigError(
+                f"{name}={value!r}: this is decided when the store is made",
+                hint="give the next store settings of its own: DatabaseConfig(...), or msgspec.structs.replace",
+            )
+        super().__setattr__(name, checked)
+        for copy in copies:
+            setattr(copy, name, checked)
+
+    def taken_by_store(self, path: Path) -> Self:
+        """Return the settings for a store to keep.
+
+        Args:
+            path: The store's hot database.
+
+        Returns:
+            A copy with that path, which follows what is assigned to these settings later.
+        """
+        copy = msgspec.structs.replace(self, database_path=str(path))
+        vars(copy)["origin"] = self  # whoever copies the copy is reached through it
+        known = [reference for reference in vars(self).get("copies", ()) if reference()]
+        vars(self)["copies"] = [*known, weakref.ref(copy)]
+        return copy
 
     @property
     def path(self) -> Path:

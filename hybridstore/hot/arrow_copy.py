@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from hybridstore.hot.pool import ReadTransaction
+from hybridstore.hot.reader import ReadTransaction
 from hybridstore.hot.transfer import read_rows
 from hybridstore.schema.arrow import arrow_type
 from hybridstore.schema.dataset import ROW_ID, Dataset

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hybridstore.errors import InvalidValue
+from hybridstore.hot.commits import touches
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
@@ -212,6 +213,7 @@ def _prepare_row(row: Any, account: str) -> BalanceUpdate:
 _ARGUMENTS = tuple(inspect.signature(prepare_balance).parameters)
 
 
+@touches("balances", "balance_history")
 def write_balance(session: WriteSession, update: BalanceUpdate) -> Balance:
     """Append a balance to the history and make it the latest, unless a later one is known.
 
@@ -237,6 +239,7 @@ def write_balance(session: WriteSession, update: BalanceUpdate) -> Balance:
     )
 
 
+@touches("balances", "balance_history")
 def write_balances(session: WriteSession, updates: Sequence[BalanceUpdate]) -> int:
     """Do :func:`write_balance` for many, in one transaction.
 
@@ -340,6 +343,7 @@ class BalanceReader:
 
     def __init__(self, database: DatabaseManager) -> None:
         self._database = database
+        self._config = database.config
         self._latest = database.statements["latest_balance"]
         self._all = database.statements["balances_of_account"]
 
@@ -352,10 +356,15 @@ class BalanceReader:
 
         Returns:
             The balance, or None where the asset was never recorded.
+
+        Raises:
+            QueryTimeout: It took longer than balance_query_timeout.
         """
-        rows = self._database.readers.rows(self._latest, (account, asset))
+        key = (account, asset)
+        database = self._database
+        rows = database.readers.rows(self._latest, key, self._config.balance_query_timeout)
         if rows:
-            return decode_balance(rows[0])
+            return database.cache.record(key, rows[0], decode_balance)
         check_name(asset, "asset")
         return None
 
@@ -367,5 +376,14 @@ class BalanceReader:
 
         Returns:
             Balances by asset.
+
+        Raises:
+            QueryTimeout: It took longer than balance_query_timeout.
         """
-        return [decode_balance(row) for row in self._database.readers.rows(self._all, (account,))]
+        return list(
+            self._database.cache.result(("balances", account), ("balances",), lambda: self._load(account))
+        )
+
+    def _load(self, account: str) -> tuple[Balance, ...]:
+        rows = self._database.readers.rows(self._all, (account,), self._config.balance_query_timeout)
+        return tuple([decode_balance(row) for row in rows])

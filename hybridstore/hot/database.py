@@ -26,6 +26,7 @@ from hybridstore.hot.guards import (
 )
 from hybridstore.hot.housekeeping import Housekeeping
 from hybridstore.hot.pool import ReaderPool
+from hybridstore.hot.result_cache import ResultCache
 from hybridstore.hot.session import SEQ_START, TS_START, WriteSession
 from hybridstore.hot.writer import Writer
 from hybridstore.named_sql import load_named_sql
@@ -44,7 +45,7 @@ class DatabaseManager:
 
     Args:
         config: Settings; None reads the configuration file and the environment (see :mod:`hybridstore.config`).
-            They are copied.
+            What is assigned to them later takes effect where it can (see DatabaseConfig).
         clock: Where the time comes from.
         datasets: The user's own datasets beside the built-in ones.
 
@@ -64,7 +65,7 @@ class DatabaseManager:
     ) -> None:
         config = config or load_settings().database
         # Absolute, so that the store stays where it is when the program changes its folder or its environment.
-        self.config = msgspec.structs.replace(config, database_path=str(config.path.absolute()))
+        self.config = config.taken_by_store(config.path.absolute())
         self.clock: Clock = clock or SystemClock()
         self.registry = Registry(datasets)
         self.statements: dict[str, str] = {
@@ -74,6 +75,7 @@ class DatabaseManager:
         self.adopt(self.registry)
         self._writer: Writer | None = None
         self._readers: ReaderPool | None = None
+        self._cache: ResultCache | None = None
         self._housekeeping: Housekeeping | None = None
         self._reserve = ReserveFile(self.root, self.config.reserve_mb)
         self._guard: ProcessGuard | None = None
@@ -102,6 +104,13 @@ class DatabaseManager:
         if self._readers is None:
             raise self._closed_error()
         return self._readers
+
+    @property
+    def cache(self) -> ResultCache:
+        """Results of repeated queries; raises StoreClosed unless the store is open."""
+        if self._cache is None:
+            raise self._closed_error()
+        return self._cache
 
     @property
     def is_open(self) -> bool:
@@ -151,6 +160,9 @@ class DatabaseManager:
         try:
             self._writer = Writer(self.config, self._guard, self._session)
             self._readers = ReaderPool(self.config, self._guard)
+            self._cache = ResultCache(
+                self.config, self._readers, self._writer.log, self.statements["commit_position"]
+            )
             self._housekeeping = Housekeeping(self.config, self._readers)
         except BaseException:
             self.shutdown()
@@ -166,7 +178,7 @@ class DatabaseManager:
             return
         with self._lock:
             writer, readers, housekeeping = self._writer, self._readers, self._housekeeping
-            self._writer = self._readers = self._housekeeping = None
+            self._writer = self._readers = self._housekeeping = self._cache = None
             atexit.unregister(self.shutdown)
             for part in (housekeeping, writer, readers):
                 if part is not None:
@@ -209,7 +221,7 @@ class DatabaseManager:
 
     def _bootstrap(self) -> None:
         """Give a new database its commit clock, without which no transaction can be numbered."""
-        self.config.page_checksums = has_page_checksums(self.config)
+        msgspec.structs.force_setattr(self.config, "page_checksums", has_page_checksums(self.config))
         connection = open_connection(self.config, write=True)
         try:
             if self._is_bootstrapped(connection):

@@ -45,6 +45,7 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL_S):
             self._readers.expire_old()
+            self._readers.renew()
             # A full disk or a busy moment: the log stays, and the next round tries again.
             with contextlib.suppress(apsw.Error):
                 self._checkpoint()

@@ -204,5 +204,6 @@ class MarkReader:
         Returns:
             The prices, or None where none were recorded.
         """
-        rows = self._database.readers.rows(self._database.statements["find_marks"], (symbol,))
-        return decode_mark(rows[0]) if rows else None
+        database = self._database
+        rows = database.readers.rows(database.statements["find_marks"], (symbol,))
+        return database.cache.record(("mark", symbol), rows[0], decode_mark) if rows else None

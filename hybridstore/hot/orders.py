@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.commits import touches
 from hybridstore.hot.session import WriteSession
 from hybridstore.schema.books import ORDERS
 
@@ -34,6 +35,7 @@ def prepare_order(columns: dict[str, object]) -> list[Any]:
     return row
 
 
+@touches("orders", "order_events")
 def write_order(session: WriteSession, row: list[Any]) -> bool:
     """Record the state of an order.
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import apsw
 
 from hybridstore.config import DatabaseConfig
-from hybridstore.errors import InvalidValue, StoreBusy, StoreClosed, StoreError
+from hybridstore.errors import InvalidValue, QueryTimeout, StoreBusy, StoreClosed
 from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import ProcessGuard
+from hybridstore.hot.reader import NEVER, Reader, ReadTransaction, Row, late
 
-Row = tuple[Any, ...]
 _WAIT_S = 5.0
-_INTERRUPT_S = 0.01
-"""How often a statement that shall end is told so: it may only just be starting."""
 
 
 class _Unbound(dict[str, None]):
@@ -28,111 +25,6 @@ class _Unbound(dict[str, None]):
 
     def __missing__(self, name: str) -> None:
         return None
-
-
-class ReadTransaction:
-    """One moment of the store. It ends by itself when it grows too old, for it keeps the WAL from shrinking.
-
-    Args:
-        connection: A reader that is in no transaction.
-        path: The database, for messages.
-        max_age_s: The age at which :meth:`expire_if_old` ends it.
-    """
-
-    def __init__(self, connection: apsw.Connection, path: Path, max_age_s: float) -> None:
-        self._connection = connection
-        self._path = path
-        self._max_age_s = max_age_s
-        self._lock = threading.Lock()
-        self._begun_s = time.monotonic()
-        self._over: Callable[[], StoreError] | None = None
-        self._ended = False
-        connection.execute("BEGIN")
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since it began."""
-        return time.monotonic() - self._begun_s
-
-    @property
-    def expired(self) -> bool:
-        """Whether it is over."""
-        return self._over is not None
-
-    def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
-        """Run one statement in the transaction.
-
-        Args:
-            sql: A SELECT.
-            parameters: By position, or by name.
-
-        Returns:
-            All its rows.
-
-        Raises:
-            StoreError: The transaction was ended, for its age or because its block or the store was left.
-        """
-        with self._lock:
-            if self._over is not None:
-                raise self._over()
-            try:
-                return self._connection.execute(sql, parameters).fetchall()
-            except apsw.Error as error:
-                if isinstance(error, apsw.InterruptError) and self._over is not None:
-                    raise self._over() from error
-                raise translate(error, "read a snapshot", self._path) from error
-
-    def expire_if_old(self) -> bool:
-        """End the transaction if it is too old, also in the middle of a statement.
-
-        Returns:
-            Whether it was ended now.
-        """
-        if self.expired or self.age_s <= self._max_age_s:
-            return False
-        self._end(self._too_old)
-        return True
-
-    def end(self) -> None:
-        """End the transaction; a second time does nothing."""
-        self._end(self._left)
-
-    def close(self) -> apsw.Connection:
-        """End the transaction because the store closes.
-
-        Returns:
-            Its connection, which is in no transaction and never used again.
-        """
-        self._end(self._closed)
-        return self._connection
-
-    def _end(self, why: Callable[[], StoreError]) -> None:
-        if self._over is None:
-            self._over = why
-        # A statement that is running in another thread would keep the log from shrinking until it is done.
-        while not self._lock.acquire(timeout=_INTERRUPT_S):
-            self._connection.interrupt()
-        try:
-            if not self._ended and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        finally:
-            self._ended = True
-            self._lock.release()
-
-    def _too_old(self) -> StoreError:
-        return StoreError(
-            f"this snapshot was closed after {self._max_age_s:g} s",
-            path=str(self._path),
-            hint="take a new snapshot, or raise reader_max_age_s",
-        )
-
-    def _left(self) -> StoreError:
-        return StoreError(
-            "this snapshot is over", path=str(self._path), hint="read inside the block that took it"
-        )
-
-    def _closed(self) -> StoreError:
-        return StoreClosed("the store was closed", path=str(self._path))
 
 
 class ReaderPool:
@@ -150,38 +42,48 @@ class ReaderPool:
         self._config = config
         self._guard = guard
         self._path = config.path
-        self._points: deque[apsw.Connection] = deque()
-        self._scans: deque[apsw.Connection] = deque()
-        self._all: list[apsw.Connection] = []
+        self._points: deque[Reader] = deque()
+        self._scans: deque[Reader] = deque()
+        self._all: set[Reader] = set()
         self._running: set[ReadTransaction] = set()
         self._changed = threading.Condition()
         self._waiting = 0
         self._closed = False
         self._expired = 0
 
-    def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+    def rows(
+        self, sql: str, parameters: Sequence[Any] | dict[str, Any] = (), timeout_ms: float | None = None
+    ) -> list[Row]:
         """Run one bounded statement and return all its rows.
 
         Args:
             sql: A SELECT whose plan is a search on an index.
             parameters: By position, or by name.
+            timeout_ms: The statement is cancelled when it takes longer, ms; None never cancels it.
 
         Returns:
             The rows; no read transaction is left open.
+
+        Raises:
+            QueryTimeout: It took longer than it may, or no connection came free in that time.
         """
         self._guard.check()
+        deadline_s = NEVER if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         try:
-            connection = self._points.pop()
+            reader = self._points.pop()
         except IndexError:
-            connection = self._take(self._points, scan=False)
+            reader = self._take(self._points, scan=False, deadline_s=deadline_s)
+        reader.deadline_s = deadline_s
         try:
-            return connection.execute(sql, parameters).fetchall()
+            return reader.connection.execute(sql, parameters).fetchall()
+        except apsw.InterruptError as error:
+            raise late(timeout_ms, self._path) from error
         except apsw.Error as error:
             raise translate(error, "read", self._path) from error
         except (TypeError, UnicodeError) as error:
             raise InvalidValue(f"{parameters!r}: cannot be looked up: {error}", operation="read") from None
         finally:
-            self._give(self._points, connection)
+            self._give(self._points, reader)
 
     def plan(self, sql: str) -> list[str]:
         """Return SQLite's query plan of a statement.
@@ -197,17 +99,26 @@ class ReaderPool:
         return [str(row[3]) for row in self.rows(f"EXPLAIN QUERY PLAN {sql}", unbound)]
 
     @contextmanager
-    def transaction(self) -> Iterator[ReadTransaction]:
+    def transaction(self, timeout_ms: float | None = None) -> Iterator[ReadTransaction]:
         """Hold one read transaction: everything read in it is of one moment.
+
+        Args:
+            timeout_ms: Its statements are cancelled after this time, ms, counted from now; None never cancels them.
 
         Yields:
             The transaction; it is over when the block ends, or when it grew too old.
+
+        Raises:
+            QueryTimeout: No connection came free in that time.
         """
         self._guard.check()
-        connection = self._take(self._scans, scan=True)
+        deadline_s = NEVER if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        reader = self._take(self._scans, scan=True, deadline_s=deadline_s)
+        reader.deadline_s = deadline_s
         transaction: ReadTransaction | None = None
         try:
-            transaction = ReadTransaction(connection, self._path, self._config.reader_max_age_s)
+            max_age_s = self._config.reader_max_age_s
+            transaction = ReadTransaction(reader, self._path, max_age_s, timeout_ms)
             self._running.add(transaction)
             if self._closed:  # it closed since the connection was taken
                 raise StoreClosed("the store is closed", path=str(self._path))
@@ -216,7 +127,7 @@ class ReaderPool:
             if transaction is not None:
                 self._running.discard(transaction)
                 transaction.end()
-            self._give(self._scans, connection)
+            self._give(self._scans, reader)
 
     def expire_old(self) -> int:
         """End read transactions that are too old. Called by the store's housekeeping thread.
@@ -234,6 +145,27 @@ class ReaderPool:
             else:
                 self._expired -= 1
         return ended
+
+    def renew(self) -> int:
+        """Close idle readers whose settings were changed since, or that are too many now; called like expire_old.
+
+        Returns:
+            How many were closed; the next reads open theirs anew.
+        """
+        closed = 0
+        present = self._opened_with()
+        if all(reader.opened_with == present for reader in tuple(self._all)) and not self._has_too_many():
+            return closed
+        for idle in (self._points, self._scans):
+            for _ in range(len(idle)):
+                with suppress(IndexError):  # somebody else took it
+                    reader = idle.pop()
+                    if reader.opened_with == present and not self._has_too_many():
+                        idle.appendleft(reader)
+                        continue
+                    self._discard(reader)
+                    closed += 1
+        return closed
 
     def statistics(self) -> dict[str, float]:
         """Return the pool's figures.
@@ -263,8 +195,8 @@ class ReaderPool:
         with self._changed:  # a point read in another thread takes microseconds and closes what it gives back
             self._changed.wait_for(lambda: not self._all, _WAIT_S)
 
-    def _give(self, idle: deque[apsw.Connection], connection: apsw.Connection) -> None:
-        idle.append(connection)
+    def _give(self, idle: deque[Reader], reader: Reader) -> None:
+        idle.append(reader)
         if self._closed:
             self._close_idle()
         elif self._waiting:
@@ -276,16 +208,21 @@ class ReaderPool:
             while True:
                 self._discard(self._points.pop() if self._points else self._scans.pop())
 
-    def _discard(self, connection: apsw.Connection) -> None:
-        connection.close(True)  # noqa: FBT003  positional in apsw
+    def _discard(self, reader: Reader) -> None:
+        reader.connection.close(True)  # noqa: FBT003  positional in apsw
         with self._changed:
-            if connection in self._all:
-                self._all.remove(connection)
-                self._changed.notify_all()
+            self._all.discard(reader)
+            self._changed.notify_all()
 
-    def _take(self, idle: deque[apsw.Connection], *, scan: bool) -> apsw.Connection:
+    def _opened_with(self) -> tuple[object, ...]:
+        return self._config.cache_size_mb, self._config.enable_memory_mapping
+
+    def _has_too_many(self) -> bool:
+        return len(self._all) > self._config.max_connections
+
+    def _take(self, idle: deque[Reader], *, scan: bool, deadline_s: float) -> Reader:
         other = self._points if scan else self._scans
-        deadline = time.monotonic() + _WAIT_S
+        wait_until_s = time.monotonic() + _WAIT_S
         with self._changed:
             self._waiting += 1
             try:
@@ -298,14 +235,17 @@ class ReaderPool:
                         with suppress(IndexError):  # an idle reader of the other kind makes room
                             self._discard(other.pop())
                     if len(self._all) < self._config.max_connections:
-                        connection = open_connection(self._config, write=False, scan=scan)
-                        self._all.append(connection)
-                        return connection
-                    if not self._changed.wait(deadline - time.monotonic()):
-                        raise StoreBusy(
-                            f"all {self._config.max_connections} reader connections are in use",
-                            path=str(self._path),
-                            hint="close snapshots you no longer need, or raise max_connections",
-                        )
+                        opened_with = self._opened_with()
+                        reader = Reader(open_connection(self._config, write=False, scan=scan), opened_with)
+                        self._all.add(reader)
+                        return reader
+                    if not self._changed.wait(min(wait_until_s, deadline_s) - time.monotonic()):
+                        raise self._none_free(late=deadline_s < wait_until_s)
             finally:
                 self._waiting -= 1
+
+    def _none_free(self, *, late: bool) -> QueryTimeout | StoreBusy:
+        message = f"all {self._config.max_connections} reader connections are in use"
+        hint = "close snapshots you no longer need, or raise max_connections"
+        kind = QueryTimeout if late else StoreBusy
+        return kind(message, operation="read", path=str(self._path), hint=hint)

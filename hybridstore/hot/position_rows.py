@@ -277,6 +277,10 @@ def present(held: Held) -> Position:
     )  # fmt: skip
 
 
+def _show(row: tuple[Any, ...]) -> Position:
+    return present(decode(row))
+
+
 class PositionReader:
     """Point reads of positions; they run inline, in any thread.
 
@@ -296,8 +300,10 @@ class PositionReader:
         Returns:
             The position, open or closed in the last days; None where there is none.
         """
-        rows = self._database.readers.rows(self._database.statements["find_positions"], (position_id,))
-        return present(decode(rows[0])) if rows else None
+        database = self._database
+        timeout_ms = database.config.position_query_timeout
+        rows = database.readers.rows(database.statements["find_positions"], (position_id,), timeout_ms)
+        return database.cache.record(("position", position_id), rows[0], _show) if rows else None
 
     def open(self, account: str = DEFAULT_ACCOUNT) -> list[Position]:
         """Return every open position of an account.
@@ -308,7 +314,11 @@ class PositionReader:
         Returns:
             Positions in the order they were opened.
         """
-        return [present(held) for held in self.held(account)]
+        key = ("positions", account)
+        return list(self._database.cache.result(key, ("positions",), lambda: self._load(account)))
+
+    def _load(self, account: str) -> tuple[Position, ...]:
+        return tuple([present(held) for held in self.held(account)])
 
     def held(self, account: str) -> list[Held]:
         """Return open positions with their arithmetic.
@@ -319,5 +329,7 @@ class PositionReader:
         Returns:
             Positions in the order they were opened.
         """
-        rows = self._database.readers.rows(self._database.statements["open_positions"], (account,))
+        database = self._database
+        timeout_ms = database.config.position_query_timeout
+        rows = database.readers.rows(database.statements["open_positions"], (account,), timeout_ms)
         return sorted((decode(row) for row in rows), key=lambda held: (held.opened_us, held.position_id))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hybridstore.errors import Conflict, InvalidValue, NotFound
+from hybridstore.hot.commits import touches
 from hybridstore.hot.market import MarkUpdate, store_mark
 from hybridstore.hot.position_rows import Held, Position, PositionOrder, decode, encode, present
 from hybridstore.hot.session import WriteSession
@@ -26,6 +27,7 @@ from hybridstore.schema.types import check_text, money_text
 _AMOUNTS = PositionEvent._fields[1:]
 
 
+@touches("positions", "position_events")
 def write_position(session: WriteSession, order: PositionOrder) -> Position:
     """Open a position by hand.
 
@@ -135,6 +137,7 @@ def fill_position(
     return FillEffect(present(result), belongs_to, change.realized_delta)
 
 
+@touches("positions", "position_events")
 def close_position(
     session: WriteSession, position_id: str, price: Decimal, reason: str | None, closed_us: int | None
 ) -> Position:
@@ -172,6 +175,7 @@ def close_position(
     return present(closed)
 
 
+@touches("positions", "position_events")
 def price_position(session: WriteSession, position_id: str, price: Decimal) -> Position:
     """Mark one position.
 
@@ -195,6 +199,7 @@ def price_position(session: WriteSession, position_id: str, price: Decimal) -> P
     return present(marked)
 
 
+@touches("marks", "positions", "position_events")
 def write_mark(session: WriteSession, update: MarkUpdate) -> int:
     """Make prices the latest of their market and mark its open positions, unless later ones are known.
 
@@ -208,6 +213,7 @@ def write_mark(session: WriteSession, update: MarkUpdate) -> int:
     return _mark(session, update) or 0
 
 
+@touches("marks", "positions", "position_events")
 def write_marks(session: WriteSession, updates: list[MarkUpdate]) -> int:
     """Do :func:`write_mark` for many, in order, in one transaction.
 

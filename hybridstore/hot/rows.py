@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from hybridstore.errors import Conflict, InvalidValue
+from hybridstore.hot.commits import touches_by
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
 from hybridstore.schema.dataset import ROW_ID, Dataset
@@ -87,6 +88,7 @@ def _by_name(dataset: Dataset, row: Mapping[str, object], names: list[str]) -> l
     return [row.get(name) for name in names]
 
 
+@touches_by(lambda dataset, _: (dataset.name,))
 def write_rows(session: WriteSession, dataset: Dataset, rows: list[list[Any]]) -> RowCounts:
     """Record rows of a dataset.
 

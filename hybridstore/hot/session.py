@@ -36,6 +36,7 @@ class WriteSession:
         seq: Number of this commit.
         ts_us: Time of this commit, us UTC, larger than that of every commit before.
         recorded_at: The same as a datetime.
+        foreign: Whether somebody else committed, or this process failed to, since its last commit.
         memory: Remembered rows, by whatever key an operation chooses; emptied on rollback.
         execute: Runs a statement on the writer's connection.
         sql: Named statements.
@@ -51,6 +52,7 @@ class WriteSession:
         self._latest: dict[str, dict[Any, Any]] = {}
         self.seq = 0
         self.ts_us = 0
+        self.foreign = True
         self.recorded_at = moment(0)
         self._clock = clock
 
@@ -58,7 +60,8 @@ class WriteSession:
         """Take the number and time of the commit that is being made."""
         row: Any = self.execute(READ_CLOCK).fetchall()[0]
         seq, ts_us = row
-        if seq != self.seq or len(self.memory) > MEMORY_MAX:
+        self.foreign = seq != self.seq
+        if self.foreign or len(self.memory) > MEMORY_MAX:
             self.memory.clear()
         self.seq = seq + 1
         self.ts_us = max(ts_us + 1, self._clock.now_us(), TS_START)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hybridstore.errors import StoreError
 from hybridstore.hot.arrow_copy import ArrowCopy, Position
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.pool import ReadTransaction
+from hybridstore.hot.reader import ReadTransaction
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from hybridstore.hot.commits import touches
 from hybridstore.hot.fills import FillOrder
 from hybridstore.hot.position_rows import Position
 from hybridstore.hot.positions import FillEffect, fill_position
@@ -80,6 +81,7 @@ class FillResult(Record, frozen=True, gc=False):
     repeated: bool = False
 
 
+@touches("trades", "ledger", "positions", "position_events")
 def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
     """Record a fill once: trade, ledger entries, position.
 

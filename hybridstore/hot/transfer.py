@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from hybridstore.hot.pool import ReadTransaction
+from hybridstore.hot.reader import ReadTransaction
 from hybridstore.schema.arrow import TICK_PRECISION, arrow_schema, arrow_type
 from hybridstore.schema.dataset import ROW_ID, Dataset
 from hybridstore.schema.sqlite import unit_condition

@@ -6,13 +6,14 @@ from decimal import Decimal
 
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.pool import ReadTransaction
 from hybridstore.hot.position_rows import decode
+from hybridstore.hot.reader import ReadTransaction
 from hybridstore.portfolio.summary import PortfolioSummary, price_symbols, summarize
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_name
 
 _MARK = 4
+_READ_FROM = ("balances", "positions", "marks")
 
 
 class PortfolioReader:
@@ -36,8 +37,13 @@ class PortfolioReader:
             The summary; see :class:`hybridstore.portfolio.summary.PortfolioSummary`.
         """
         check_name(base_currency, "base_currency")
+        key = ("portfolio", account, base_currency)
+        return self._database.cache.result(key, _READ_FROM, lambda: self._load(account, base_currency))
+
+    def _load(self, account: str, base_currency: str) -> PortfolioSummary:
         statements = self._database.statements
-        with self._database.readers.transaction() as transaction:
+        timeout_ms = self._database.config.position_query_timeout
+        with self._database.readers.transaction(timeout_ms) as transaction:
             balances = {
                 row[1]: Decimal(row[2])
                 for row in transaction.rows(statements["balances_of_account"], (account,))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from hybridstore.clock import ManualClock
+from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.store import HybridStore
 from tests.hot.books import START_US
 
@@ -29,3 +31,12 @@ def store(root: Path, clock: ManualClock) -> Iterator[HybridStore]:
     """Return an open store on a clock that stands still."""
     with HybridStore(root, clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def opened(root: Path) -> Iterator[Callable[..., HybridStore]]:
+    """Return what opens a store with settings; it is closed at the end."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            HybridStore(config=DatabaseConfig(database_path=str(root / DATABASE_NAME), **settings))
+        )

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import StoreBusy, StoreClosed, StoreError
 from hybridstore.hot import pool
 from hybridstore.store import HybridStore
 
 COUNT = "SELECT count(*) FROM balances"
 ENDLESS = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-
-
-@pytest.fixture
-def opened(root: Path) -> Iterator[Callable[..., HybridStore]]:
-    """Return what opens a store with settings; it is closed at the end."""
-    with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(
-            HybridStore(config=DatabaseConfig(database_path=str(root / DATABASE_NAME), **settings))
-        )
 
 
 def test_a_snapshot_is_of_one_moment(store: HybridStore) -> None:
@@ -59,7 +49,7 @@ def test_the_number_of_connections_is_bounded(
     opened: Callable[..., HybridStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "_WAIT_S", 0.1)
-    store = opened(max_connections=3)
+    store = opened(max_connections=3, balance_query_timeout=10_000)
     with ExitStack() as stack:
         held = [stack.enter_context(store.database.readers.transaction()) for _ in range(3)]
         assert [one.rows(COUNT) for one in held] == [[(0,)]] * 3
@@ -101,7 +91,7 @@ def test_idle_readers_of_one_kind_do_not_lock_out_the_other(
 
 
 def test_who_waits_for_a_connection_gets_the_next_free_one(opened: Callable[..., HybridStore]) -> None:
-    store = opened(max_connections=1)
+    store = opened(max_connections=1, balance_query_timeout=10_000)
     answered: list[object] = []
     with store.database.readers.transaction() as snapshot:
         snapshot.rows(COUNT)
@@ -207,3 +197,46 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it does not happen"
         time.sleep(0.02)
+
+
+def test_a_changed_setting_reaches_idle_readers_and_those_that_come_back(
+    opened: Callable[..., HybridStore],
+) -> None:
+    store = opened(cache_size_mb=8)
+    readers = store.database.readers
+    assert readers.rows("PRAGMA cache_size") == [(-8 * 1024,)]
+    with readers.transaction() as snapshot:
+        assert snapshot.rows("PRAGMA mmap_size") != [(0,)]
+        store.config.cache_size_mb = 256
+        store.config.enable_memory_mapping = False
+        wait_until(lambda: readers.rows("PRAGMA cache_size") == [(-256 * 1024,)])
+        assert snapshot.rows("PRAGMA cache_size") == [(-8 * 1024,)], "what runs is left alone"
+
+    def present() -> bool:
+        with readers.transaction() as later:
+            return later.rows("PRAGMA cache_size") == [(-256 * 1024,)] and later.rows("PRAGMA mmap_size") == [
+                (0,)
+            ]
+
+    wait_until(present)
+
+
+def test_fewer_connections_take_effect_while_the_store_is_open(opened: Callable[..., HybridStore]) -> None:
+    store = opened(max_connections=4)
+    readers = store.database.readers
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(readers.transaction())
+        store.config.max_connections = 2
+        assert readers.statistics()["total_connections"] == 4, "what runs is left alone"
+    wait_until(lambda: readers.statistics()["total_connections"] <= 2)
+    assert readers.rows(COUNT) == [(0,)]
+    assert readers.statistics()["max_connections"] == 2
+
+
+def test_an_older_snapshot_is_allowed_from_the_next_one_on(opened: Callable[..., HybridStore]) -> None:
+    store = opened(reader_max_age_s=0.05)
+    store.config.reader_max_age_s = 60.0
+    with store.database.readers.transaction() as snapshot:
+        time.sleep(0.12)
+        assert snapshot.rows(COUNT) == [(0,)]
