@@ -78,6 +78,11 @@ class TradingBotStorageSystem(AsyncDesk):
         """The store's folder."""
         return self.store.root
 
+    @property
+    def config(self) -> DatabaseConfig:
+        """The settings in use; what is assigned to them takes effect where it can."""
+        return self.store.config
+
     async def get_balance_history(
         self,
         asset: str,

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
 from hybridstore.clock import Clock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig, RetentionPolicy, load_settings
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
@@ -58,7 +56,7 @@ class HybridStore(Desk):
         if config is None:
             config = settings.database
         elif root is not None:
-            config = msgspec.structs.replace(config, database_path=str(Path(root) / DATABASE_NAME))
+            config = config.taken_by_store(Path(root) / DATABASE_NAME)
         self._policies = (*settings.retention, *policies)
         self.database = DatabaseManager(config, clock=clock, datasets=datasets)
         self.schema = SchemaManager(self.database)
@@ -107,6 +105,11 @@ class HybridStore(Desk):
     def root(self) -> Path:
         """The store's folder."""
         return self.database.root
+
+    @property
+    def config(self) -> DatabaseConfig:
+        """The settings in use; what is assigned to them takes effect where it can."""
+        return self.database.config
 
     # -- parts that cost an import ------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from hybridstore.config import (
     CONFIG_NAME,
     DATABASE_NAME,
+    LIVE_SETTINGS,
     BackupConfig,
     DatabaseConfig,
     RetentionPolicy,
@@ -20,6 +23,7 @@ from hybridstore.config import (
     load_settings,
 )
 from hybridstore.errors import ConfigError
+from hybridstore.store import HybridStore
 
 
 def write(root: Path, text: str) -> Path:
@@ -139,13 +143,67 @@ def test_settings_that_cannot_work_are_named(settings: dict[str, Any], named: st
         DatabaseConfig(**settings)
 
 
-def test_a_setting_changed_later_is_checked_when_it_is_used() -> None:
-    from hybridstore.hot.database import DatabaseManager
+def test_an_assignment_is_checked_like_an_argument() -> None:
+    config = DatabaseConfig()
+    for settings, named in WRONG:
+        for name, value in settings.items():
+            with pytest.raises(ConfigError, match=named):
+                setattr(config, name, value)
+    assert config == DatabaseConfig()
+    with pytest.raises(ConfigError, match="cash_size_mb=256: there is no such setting") as caught:
+        config.cash_size_mb = 256
+    assert "cache_size_mb" in str(caught.value)
+    config.durability = "normal"
+    config.database_path = Path("x") / "y.db"  # type: ignore[assignment]  # a path may be a path
+    assert (config.durability, config.path) == ("normal", Path("x/y.db"))
 
-    config = DatabaseConfig(database_path="unused/trading_bot.db")
-    config.cache_size_mb = 0
-    with pytest.raises(ConfigError, match="cache_size_mb=0"):
-        DatabaseManager(config)
+
+OTHER: dict[str, Any] = {"durability": "normal", "database_path": "other.db", "vfs": "mine"}
+
+
+def changed(name: str) -> Any:
+    """Return a value a setting does not have by default."""
+    default = getattr(DatabaseConfig(), name)
+    return OTHER.get(name, not default if isinstance(default, bool) else default or 0)
+
+
+@pytest.mark.parametrize("name", DatabaseConfig.__struct_fields__)
+def test_a_setting_assigned_under_a_store_takes_effect_or_is_refused(name: str, tmp_path: Path) -> None:
+    mine = DatabaseConfig(database_path=str(tmp_path / "a" / DATABASE_NAME))
+    stores = [HybridStore(config=mine), HybridStore(tmp_path / "b", config=mine)]
+    value = changed(name)
+    if name in LIVE_SETTINGS:
+        value = value if isinstance(value, bool) else value + 1
+        setattr(mine, name, value)
+        assert [getattr(store.config, name) for store in stores] == [value, value]
+        setattr(stores[1].config, name, before := getattr(DatabaseConfig(), name))
+        assert [getattr(store.config, name) for store in stores] == [value, before]
+        assert getattr(mine, name) == value, "what one store is given is its own"
+    else:
+        for config in (mine, *(store.config for store in stores)):
+            with pytest.raises(ConfigError, match=f"{name}=.*(decided when the store is made|leave it on)"):
+                setattr(config, name, value)
+
+
+def test_settings_are_free_again_when_their_store_is_gone(tmp_path: Path) -> None:
+    config = DatabaseConfig(database_path=str(tmp_path / DATABASE_NAME))
+    store = HybridStore(config=config)
+    with pytest.raises(ConfigError, match="durability='normal'"):
+        config.durability = "normal"
+    mine = msgspec.structs.replace(config)
+    mine.durability = "normal"
+    assert store.config.durability == "full"
+    del store
+    gc.collect()
+    config.durability = "normal"
+
+
+def test_settings_can_be_compared_and_copied_under_a_store(tmp_path: Path) -> None:
+    config = DatabaseConfig(database_path=str(tmp_path / DATABASE_NAME))
+    store = HybridStore(config=config)
+    assert store.config == config
+    assert "weakref" not in repr(config)
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301  what this test wrote itself
 
 
 def test_a_path_may_be_a_path(tmp_path: Path) -> None:
