@@ -97,6 +97,7 @@ def status(*, root: Root = None, json: Json = False) -> None:
     console.print(f"[bold]{escape(condition['root'])}[/]  schema {condition['schema_version']}")
     console.print(f"last commit {condition['commit_seq']} at {condition['committed_at']}")
     console.print(f"hot store {hot['database_size_mb']} MiB, write-ahead log {hot['wal_size_mb']} MiB")
+    console.print(f"last full backup {condition['backups']['last_full_backup'] or 'none'}")
     datasets = Table("dataset", "hot rows", "archived rows", title="Datasets")
     for name, rows in condition["datasets"].items():
         datasets.add_row(name, f"{rows['hot_rows']:,}", f"{rows['archived_rows']:,}")
@@ -106,7 +107,7 @@ def status(*, root: Root = None, json: Json = False) -> None:
         per_row = f"{sums['size_bytes'] / sums['rows']:.2f}" if sums["rows"] else ""
         tiers.add_row(name, f"{sums['files']:,}", f"{sums['rows']:,}", f"{sums['size_bytes']:,}", per_row)
     console.print(tiers)
-    for warning in condition["warnings"]:
+    for warning in (*condition["warnings"], *filter(None, [condition["backups"]["warning"]])):
         console.print(f"[yellow]warning:[/] {escape(warning)}")
 
 

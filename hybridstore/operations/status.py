@@ -17,7 +17,9 @@ def collect_status(database: DatabaseManager) -> dict[str, Any]:
 
     Returns:
         root; schema_version; commit_seq; committed_at (ISO 8601); database (see DatabaseManager.statistics);
-        datasets: by name hot_rows, archived_rows; tiers: by name files, rows, size_bytes; open_moves; warnings.
+        query_optimization: cache_hit_rate (percent), cache_hits, cache_misses, cache_entries, cache_enabled; datasets:
+        by name hot_rows, archived_rows; tiers: by name files, rows, size_bytes; open_moves; backups:
+        last_full_backup, last_incremental_backup (ISO 8601, None where there is none), warning; warnings.
     """
     statements = database.statements
     with database.readers.transaction() as transaction:
@@ -43,8 +45,31 @@ def collect_status(database: DatabaseManager) -> dict[str, Any]:
         "commit_seq": seq,
         "committed_at": moment(ts_us).isoformat(),
         "database": hot,
+        "query_optimization": _query_optimization(database),
         "datasets": datasets,
         "tiers": tiers,
         "open_moves": open_moves,
+        "backups": _backups(),
         "warnings": warnings,
+    }
+
+
+def _query_optimization(database: DatabaseManager) -> dict[str, Any]:
+    kept = database.cache.statistics()
+    return {
+        "cache_hit_rate": kept["hit_rate"],
+        "cache_hits": kept["hits"],
+        "cache_misses": kept["misses"],
+        "cache_entries": kept["entries"],
+        "cache_enabled": database.config.enable_query_cache,
+    }
+
+
+def _backups() -> dict[str, str | None]:
+    """Nothing makes backups yet: the figures a program asks for are there, and the sentence says why they are empty."""
+    return {
+        "last_full_backup": None,
+        "last_incremental_backup": None,
+        "warning": "no backup of this store has been made: this version makes none, so copy the whole folder to "
+        "another device while no process has the store open",
     }

@@ -66,6 +66,29 @@ def test_the_figures_of_the_hot_store(store: HybridStore) -> None:
         assert pool["oldest_reader_s"] >= 0
 
 
+def test_the_figures_of_the_result_cache(store: HybridStore) -> None:
+    store.get_all_balances()
+    before = store.get_system_status()["query_optimization"]
+    for _ in range(3):
+        store.get_all_balances()
+    after = store.get_system_status()["query_optimization"]
+    assert after["cache_hits"] == before["cache_hits"] + 3
+    assert after["cache_misses"] == before["cache_misses"]
+    assert after["cache_entries"] >= 1
+    asked = after["cache_hits"] + after["cache_misses"]
+    assert after["cache_hit_rate"] == pytest.approx(100 * after["cache_hits"] / asked, abs=0.01)
+    assert isinstance(after["cache_hit_rate"], float)
+    assert after["cache_enabled"] is True
+    store.config.enable_query_cache = False
+    assert store.get_system_status()["query_optimization"]["cache_enabled"] is False
+
+
+def test_a_store_without_a_backup_says_so(store: HybridStore) -> None:
+    backups = store.get_system_status()["backups"]
+    assert (backups["last_full_backup"], backups["last_incremental_backup"]) == (None, None)
+    assert "no backup" in backups["warning"]
+
+
 def test_rows_that_moved_are_counted_where_they_are(store: HybridStore, clock: ManualClock) -> None:
     clock.advance(45 * DAY_US)
     store.retention.run(now_us=clock.now_us())
