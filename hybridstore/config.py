@@ -1,8 +1,9 @@
 """Settings: an argument wins over the environment, the environment over the TOML file, the file over the default.
 
 The file is ``<root>/hybridstore.toml`` or what ``HYBRIDSTORE_CONFIG`` names, with the tables ``[database]``,
-``[backup]`` and ``[[retention]]``. Every database setting can also be given as ``HYBRIDSTORE_<NAME>``, for example
-``HYBRIDSTORE_CACHE_SIZE_MB=256``. A key that is not known is an error, not a comment.
+``[backup]``, ``[maintenance]`` and ``[[retention]]``. Every database setting can also be given as
+``HYBRIDSTORE_<NAME>``, for example ``HYBRIDSTORE_CACHE_SIZE_MB=256``; ``HYBRIDSTORE_MAINTENANCE`` is the mode of the
+maintenance. A key that is not known is an error, not a comment.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from hybridstore.errors import ConfigError
 
 Durability = Literal["full", "normal"]
 """What an acknowledgement survives: ``full`` a power cut, ``normal`` the death of the process."""
+MaintenanceMode = Literal["auto", "off"]
+"""Whether a store that is open starts and watches its maintenance process."""
 
 DATABASE_NAME = "trading_bot.db"
 CONFIG_NAME = "hybridstore.toml"
 ENVIRONMENT_PREFIX = "HYBRIDSTORE_"
+_MAINTENANCE_VARIABLE = "HYBRIDSTORE_MAINTENANCE"
 LIVE_SETTINGS = frozenset(
     {
         "max_connections",
@@ -40,6 +44,7 @@ LIVE_SETTINGS = frozenset(
 _NOT_SETTINGS = {
     "HYBRIDSTORE_ROOT",
     "HYBRIDSTORE_CONFIG",
+    _MAINTENANCE_VARIABLE,
     "HYBRIDSTORE_TEST_DATA",
     "HYBRIDSTORE_REQUESTED_SYSTEM",
 }
@@ -104,6 +109,10 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
         wal_limit_mb: From this size on the log is reported as too large and waited down.
         reserve_mb: Size of the reserve file that is given up to keep working when the disk is full.
         vfs: Name of an SQLite VFS to open the database with (None: the platform's).
+        enable_logs: Write transactions.log and performance.log under ``<root>/logs``.
+        slow_query_ms: A read, query or write that takes as long, ms, is written to performance.log.
+        log_size_mb: Size at which a log is set aside and another one begun, MiB.
+        log_files: Files kept of each log, the current one included.
     """
 
     database_path: str | None = None
@@ -123,6 +132,10 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
     wal_limit_mb: int = 64
     reserve_mb: int = 1
     vfs: str | None = None
+    enable_logs: bool = True
+    slow_query_ms: float = 50.0
+    log_size_mb: float = 16.0
+    log_files: int = 5
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
@@ -145,6 +158,9 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
             "reserve_mb": 0,
             "busy_timeout_ms": 1,
             "reader_max_age_s": 0.001,
+            "slow_query_ms": 0,
+            "log_size_mb": 0.001,
+            "log_files": 2,
         }
         _check_least(self, least)
 
@@ -252,6 +268,27 @@ class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
             )
 
 
+class MaintenanceConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Settings of the maintenance process.
+
+    Attributes:
+        mode: ``auto``: a bot's store starts the process and watches it. ``off``: somebody else runs it, or nobody.
+        interval_s: Seconds between rounds.
+        start_after_s: Seconds after a store was opened until it starts the process: a short script starts none.
+        low_priority: Leave the processor to the bot where both want it.
+    """
+
+    mode: MaintenanceMode = "auto"
+    interval_s: float = 3600.0
+    start_after_s: float = 5.0
+    low_priority: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        _check_types(self)
+        _check_least(self, {"interval_s": 0.01, "start_after_s": 0})
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a configuration file may hold.
 
@@ -259,11 +296,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         database: The hot store.
         backup: Backups.
         retention: Policies that replace a dataset's default.
+        maintenance: The maintenance process.
     """
 
     database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
     backup: BackupConfig = msgspec.field(default_factory=BackupConfig)
     retention: tuple[RetentionPolicy, ...] = ()
+    maintenance: MaintenanceConfig = msgspec.field(default_factory=MaintenanceConfig)
 
 
 def load_settings(root: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
