@@ -107,7 +107,7 @@ async def test_many_tasks_open_one_store_once(tmp_path: Path) -> None:
 
     await asyncio.gather(*(use(number) for number in range(8)))
     names = [thread.name for thread in threading.enumerate() if thread.name.startswith("hybridstore-")]
-    assert sorted(names) == ["hybridstore-housekeeping", "hybridstore-writer"]
+    assert sorted(names) == ["hybridstore-housekeeping", "hybridstore-journal", "hybridstore-writer"]
     await storage.close()
 
 

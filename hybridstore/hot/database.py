@@ -25,6 +25,7 @@ from hybridstore.hot.guards import (
     permission_warnings,
 )
 from hybridstore.hot.housekeeping import Housekeeping
+from hybridstore.hot.journal import Journal
 from hybridstore.hot.pool import ReaderPool
 from hybridstore.hot.result_cache import ResultCache
 from hybridstore.hot.session import SEQ_START, TS_START, WriteSession
@@ -77,6 +78,7 @@ class DatabaseManager:
         self._readers: ReaderPool | None = None
         self._cache: ResultCache | None = None
         self._housekeeping: Housekeeping | None = None
+        self._journal: Journal | None = None
         self._reserve = ReserveFile(self.root, self.config.reserve_mb)
         self._guard: ProcessGuard | None = None
         self._lock = threading.RLock()
@@ -158,8 +160,10 @@ class DatabaseManager:
         self._guard = ProcessGuard(self.path)
         atexit.register(self.shutdown)
         try:
-            self._writer = Writer(self.config, self._guard, self._session)
-            self._readers = ReaderPool(self.config, self._guard)
+            if self.config.enable_logs:
+                self._journal = Journal(self.config, self.clock, self.statements, self._figures)
+            self._writer = Writer(self.config, self._guard, self._session, self._journal)
+            self._readers = ReaderPool(self.config, self._guard, self._journal)
             self._cache = ResultCache(
                 self.config, self._readers, self._writer.log, self.statements["commit_position"]
             )
@@ -177,12 +181,15 @@ class DatabaseManager:
         if self._guard is None or not self._guard.is_ours():
             return
         with self._lock:
+            figures, journal = self._figures(), self._journal
             writer, readers, housekeeping = self._writer, self._readers, self._housekeeping
-            self._writer = self._readers = self._housekeeping = self._cache = None
+            self._writer = self._readers = self._housekeeping = self._cache = self._journal = None
             atexit.unregister(self.shutdown)
             for part in (housekeeping, writer, readers):
                 if part is not None:
                     part.close()
+            if journal is not None:
+                journal.close(figures)
 
     async def initialize(self) -> None:
         """Open the store without holding up the event loop."""
@@ -200,9 +207,10 @@ class DatabaseManager:
             (sentences for the operator).
         """
         writer, readers = self.writer, self.readers
-        wal = Path(f"{self.path}-wal")
-        wal_size_bytes = wal.stat().st_size if wal.exists() else 0
+        wal_size_bytes = self._wal_size_bytes()
         warnings = permission_warnings(self.root, self.path)
+        if self._journal is not None:
+            warnings.extend(self._journal.warnings())
         if wal_size_bytes > self.config.wal_limit_mb * _MIB:
             warnings.append(
                 f"the write-ahead log has {wal_size_bytes // _MIB} MiB; a reader that stays open keeps it large"
@@ -214,6 +222,36 @@ class DatabaseManager:
             "operations": writer.operations,
             "connection_pool": readers.statistics(),
             "warnings": warnings,
+        }
+
+    def note_query(self, sql: str, duration_s: float, rows: int) -> None:
+        """Write a question over all tiers to the performance log, if it was slow.
+
+        Args:
+            sql: The question.
+            duration_s: How long it took.
+            rows: How many rows it gave.
+        """
+        journal = self._journal
+        if journal is not None and duration_s >= journal.slow_s:
+            journal.slow("slow_query", sql, duration_s, rows)
+
+    def _wal_size_bytes(self) -> int:
+        try:
+            return Path(f"{self.path}-wal").stat().st_size
+        except OSError:  # there is none, or the file is gone: then the writer says so
+            return 0
+
+    def _figures(self) -> dict[str, Any]:
+        """Return what a summary of the logs says beside the commits."""
+        readers, cache = self._readers, self._cache
+        if readers is None or cache is None:
+            return {}
+        wal_size_mb = round(self._wal_size_bytes() / _MIB, 3)
+        return {
+            "wal_size_mb": wal_size_mb,
+            "connection_pool": readers.statistics(),
+            "cache": cache.statistics(),
         }
 
     def _session(self, connection: Any) -> WriteSession:

@@ -15,6 +15,7 @@ from hybridstore.config import DatabaseConfig
 from hybridstore.errors import InvalidValue, QueryTimeout, StoreBusy, StoreClosed
 from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import ProcessGuard
+from hybridstore.hot.journal import Journal
 from hybridstore.hot.reader import NEVER, Reader, ReadTransaction, Row, late
 
 _WAIT_S = 5.0
@@ -36,9 +37,10 @@ class ReaderPool:
     Args:
         config: Where and how to open.
         guard: Refuses use across a fork.
+        journal: Where slow reads are noted; None for no logs.
     """
 
-    def __init__(self, config: DatabaseConfig, guard: ProcessGuard) -> None:
+    def __init__(self, config: DatabaseConfig, guard: ProcessGuard, journal: Journal | None = None) -> None:
         self._config = config
         self._guard = guard
         self._path = config.path
@@ -50,6 +52,8 @@ class ReaderPool:
         self._waiting = 0
         self._closed = False
         self._expired = 0
+        self._journal = journal
+        self._slow_s = NEVER if journal is None else journal.slow_s
 
     def rows(
         self, sql: str, parameters: Sequence[Any] | dict[str, Any] = (), timeout_ms: float | None = None
@@ -68,15 +72,17 @@ class ReaderPool:
             QueryTimeout: It took longer than it may, or no connection came free in that time.
         """
         self._guard.check()
-        deadline_s = NEVER if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        begun_s = time.monotonic()
+        deadline_s = NEVER if timeout_ms is None else begun_s + timeout_ms / 1000
         try:
             reader = self._points.pop()
         except IndexError:
             reader = self._take(self._points, scan=False, deadline_s=deadline_s)
         reader.deadline_s = deadline_s
         try:
-            return reader.connection.execute(sql, parameters).fetchall()
+            rows = reader.connection.execute(sql, parameters).fetchall()
         except apsw.InterruptError as error:
+            self._note_if_slow(sql, begun_s, 0)
             raise late(timeout_ms, self._path) from error
         except apsw.Error as error:
             raise translate(error, "read", self._path) from error
@@ -84,6 +90,9 @@ class ReaderPool:
             raise InvalidValue(f"{parameters!r}: cannot be looked up: {error}", operation="read") from None
         finally:
             self._give(self._points, reader)
+        if time.monotonic() - begun_s >= self._slow_s:
+            self._note_if_slow(sql, begun_s, len(rows))
+        return rows
 
     def plan(self, sql: str) -> list[str]:
         """Return SQLite's query plan of a statement.
@@ -118,7 +127,7 @@ class ReaderPool:
         transaction: ReadTransaction | None = None
         try:
             max_age_s = self._config.reader_max_age_s
-            transaction = ReadTransaction(reader, self._path, max_age_s, timeout_ms)
+            transaction = ReadTransaction(reader, self._path, max_age_s, timeout_ms, self._note_if_slow)
             self._running.add(transaction)
             if self._closed:  # it closed since the connection was taken
                 raise StoreClosed("the store is closed", path=str(self._path))
@@ -194,6 +203,11 @@ class ReaderPool:
         self._close_idle()
         with self._changed:  # a point read in another thread takes microseconds and closes what it gives back
             self._changed.wait_for(lambda: not self._all, _WAIT_S)
+
+    def _note_if_slow(self, sql: str, begun_s: float, rows: int) -> None:
+        duration_s = time.monotonic() - begun_s
+        if self._journal is not None and duration_s >= self._slow_s:
+            self._journal.slow("slow_read", sql, duration_s, rows)
 
     def _give(self, idle: deque[Reader], reader: Reader) -> None:
         idle.append(reader)

@@ -54,14 +54,23 @@ class ReadTransaction:
         path: The database, for messages.
         max_age_s: The age at which :meth:`expire_if_old` ends it.
         timeout_ms: What its deadline was made from, for the message.
+        note: Called after each statement with its text, when it began on the monotonic clock, and its rows.
     """
 
-    def __init__(self, reader: Reader, path: Path, max_age_s: float, timeout_ms: float | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        path: Path,
+        max_age_s: float,
+        timeout_ms: float | None = None,
+        note: Callable[[str, float, int], None] | None = None,
+    ) -> None:
         self._reader = reader
         self._connection = reader.connection
         self._path = path
         self._max_age_s = max_age_s
         self._timeout_ms = timeout_ms
+        self._note = note
         self._lock = threading.Lock()
         self._begun_s = time.monotonic()
         self._over: Callable[[], StoreError] | None = None
@@ -94,12 +103,18 @@ class ReadTransaction:
         with self._lock:
             if self._over is not None:
                 raise self._over()
+            begun_s = time.monotonic()
             try:
-                return self._connection.execute(sql, parameters).fetchall()
+                rows = self._connection.execute(sql, parameters).fetchall()
             except apsw.Error as error:
                 if isinstance(error, apsw.InterruptError):
+                    if self._note is not None:
+                        self._note(sql, begun_s, 0)
                     raise self._interrupted() from error
                 raise translate(error, "read a snapshot", self._path) from error
+        if self._note is not None:
+            self._note(sql, begun_s, len(rows))
+        return rows
 
     def expire_if_old(self) -> bool:
         """End the transaction if it is too old, also in the middle of a statement.

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -24,6 +25,7 @@ from hybridstore.errors import HybridStoreError, InvalidValue, StoreClosed, Stor
 from hybridstore.hot.commits import CommitLog
 from hybridstore.hot.connection import open_connection, translate
 from hybridstore.hot.guards import FileGuard, ProcessGuard
+from hybridstore.hot.journal import Journal
 from hybridstore.hot.session import WriteSession
 
 Result = TypeVar("Result")
@@ -50,10 +52,15 @@ class Writer:
         config: Where and how to open.
         guard: Refuses use across a fork.
         session: Makes the session that operations run in, given the connection.
+        journal: Where transactions are noted; None for no logs.
     """
 
     def __init__(
-        self, config: DatabaseConfig, guard: ProcessGuard, session: Callable[[apsw.Connection], WriteSession]
+        self,
+        config: DatabaseConfig,
+        guard: ProcessGuard,
+        session: Callable[[apsw.Connection], WriteSession],
+        journal: Journal | None = None,
     ) -> None:
         self._path = config.path
         self._guard = guard
@@ -76,6 +83,7 @@ class Writer:
         self._drained = False
         self._close_lock = threading.Lock()
         self.log = CommitLog()
+        self._journal = journal
         self.commits = 0
         self.operations = 0
         self._thread = threading.Thread(target=self._run, name="hybridstore-writer", daemon=True)
@@ -239,17 +247,25 @@ class Writer:
 
     def _commit(self, batch: list[_Work]) -> list[Any]:
         """Run a batch; each place of the result holds what the operation returned or the exception it ended in."""
+        begun_s = time.perf_counter()
         try:
             results = self._transaction(batch)
         except BaseException as error:  # noqa: BLE001  it belongs to the callers, and this thread must go on
-            if len(batch) == 1:
-                return [translate(error, "write", self._path) if isinstance(error, apsw.Error) else error]
-            if isinstance(error, HybridStoreError) and not _is_of_one_piece(error):
-                return [error] * len(batch)
-            # One piece of the batch is at fault: give each its own transaction, so that only that one fails.
-            return [self._commit([work])[0] for work in batch]
+            of_all = isinstance(error, HybridStoreError) and not _is_of_one_piece(error)
+            if len(batch) > 1 and not of_all:
+                # One piece of the batch is at fault: give each its own transaction, so that only that one fails.
+                return [self._commit([work])[0] for work in batch]
+            told = translate(error, "write", self._path) if isinstance(error, apsw.Error) else error
+            if self._journal is not None:
+                self._journal.failed(told, time.perf_counter() - begun_s, self._synchronous_full, batch)
+            return [told] * len(batch)
         self.commits += 1
         self.operations += len(batch)
+        if self._journal is not None:
+            duration_s = time.perf_counter() - begun_s
+            self._journal.committed(
+                self._session.seq, self._session.ts_us, duration_s, self._synchronous_full, batch
+            )
         return results
 
     def _transaction(self, batch: list[_Work]) -> list[Any]:

@@ -58,7 +58,7 @@ def test_many_threads_open_one_store_once(root: Path) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(open_and_write, range(6)))
-    assert len(writer_threads()) == 2, "one writer, one housekeeping"
+    assert len(writer_threads()) == 3, "one writer, one housekeeping, one journal"
     assert len(store.get_all_balances()) == 6
     store.close()
     assert writer_threads() == []
@@ -125,7 +125,7 @@ def test_the_log_is_gone_after_the_last_close(root: Path) -> None:
             second.get_latest_balance("A")
         first.record_balance_update("A", 2)
         assert (root / f"{DATABASE_NAME}-wal").exists()
-    assert sorted(path.name for path in root.iterdir()) == [".reserve", DATABASE_NAME]
+    assert sorted(path.name for path in root.iterdir()) == [".reserve", "logs", DATABASE_NAME]
 
 
 @pytest.mark.parametrize(
