@@ -133,10 +133,13 @@ class TradingBotStorageSystem(AsyncDesk):
         """
         return self.store.get_system_status()
 
-    async def run_performance_diagnostics(self) -> dict[str, Any]:
+    async def run_performance_diagnostics(self, account: str = DEFAULT_ACCOUNT) -> dict[str, Any]:
         """Measure the hot path on this store, on this machine.
+
+        Args:
+            account: Whose balances and positions are read.
 
         Returns:
             See :func:`hybridstore.operations.diagnostics.run_diagnostics`.
         """
-        return await asyncio.to_thread(self.store.run_performance_diagnostics)
+        return await asyncio.to_thread(self.store.run_performance_diagnostics, account)

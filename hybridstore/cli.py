@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cyclopts
 import msgspec
@@ -83,12 +83,21 @@ def demo(
 
 
 @app.command
-def status(*, root: Root = None, json: Json = False) -> None:
+def status(
+    *,
+    root: Root = None,
+    diagnose: Annotated[
+        bool, Parameter(negative="", help="Also measure the hot path on this store and say what is slow.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show the condition of a store: tiers, rows, sizes, warnings."""
     from hybridstore.store import HybridStore
 
     with HybridStore(_existing_root(root)) as store:
         condition = store.get_system_status()
+        if diagnose:
+            condition["diagnostics"] = store.run_performance_diagnostics()
     if json:
         _print_json(condition)
         return
@@ -109,6 +118,20 @@ def status(*, root: Root = None, json: Json = False) -> None:
     console.print(tiers)
     for warning in (*condition["warnings"], *filter(None, [condition["backups"]["warning"]])):
         console.print(f"[yellow]warning:[/] {escape(warning)}")
+    if diagnose:
+        _print_diagnostics(condition["diagnostics"], console)
+
+
+def _print_diagnostics(report: dict[str, Any], console: Console) -> None:
+    tests = Table("operation", "ms", "limit ms", "", title=f"Hot path: {report['overall_status']}")
+    for test in report["tests"]:
+        limits = f"{test['execution_time_ms']:.4f}", f"{test['target_ms']:g}"
+        tests.add_row(test["test"], *limits, test["status"])
+    console.print(tests)
+    for test in report["tests"]:
+        if test["hint"]:
+            told = ": ".join(filter(None, (test["test"], test["error"], test["hint"])))
+            console.print(f"[yellow]{test['status']}:[/] {escape(told)}")
 
 
 @app.command

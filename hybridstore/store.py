@@ -210,12 +210,15 @@ class HybridStore(Desk):
 
         return collect_status(self.database)
 
-    def run_performance_diagnostics(self) -> dict[str, Any]:
+    def run_performance_diagnostics(self, account: str = DEFAULT_ACCOUNT) -> dict[str, Any]:
         """Measure the hot path on this store, on this machine.
+
+        Args:
+            account: Whose balances and positions are read.
 
         Returns:
             See :func:`hybridstore.operations.diagnostics.run_diagnostics`.
         """
         from hybridstore.operations.diagnostics import run_diagnostics
 
-        return run_diagnostics(self.database)
+        return run_diagnostics(self.database, account)

@@ -15,6 +15,7 @@ import pytest
 
 from hybridstore import HybridStore, ManualClock, cli
 from hybridstore.clock import DAY_US
+from hybridstore.operations.diagnostics import TARGETS_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,19 @@ def test_status_tells_rows_of_each_dataset(root: Path, run: Run) -> None:
     code, out, _ = run("status", "--root", str(root))
     assert code == 0
     assert "market_trades" in out
+
+
+def test_status_measures_when_it_is_asked_to(root: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("status", "--root", str(root), "--diagnose", "--json")
+    assert code == 0
+    report = json.loads(out)["diagnostics"]
+    assert report["overall_status"] in {"optimal", "degraded"}
+    assert {"latest_balance", "durable_write", "disk_flush"} <= {test["test"] for test in report["tests"]}
+    monkeypatch.setitem(TARGETS_MS, "disk_flush", 0.0)
+    code, out, _ = run("status", "--root", str(root), "--diagnose")
+    assert code == 0
+    assert "Hot path: degraded" in out
+    assert "slow: disk_flush: put the root on an SSD" in " ".join(out.split())
 
 
 def test_query_prints_a_table_and_exact_csv_and_json(root: Path, run: Run) -> None:
