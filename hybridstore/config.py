@@ -326,18 +326,26 @@ def load_settings(root: Path | None = None, environment: Mapping[str, str] | Non
         content = _decode_toml(path)
     elif "HYBRIDSTORE_CONFIG" in environment:
         raise ConfigError("HYBRIDSTORE_CONFIG names a file that does not exist", path=str(path))
-    table = content.get("database", {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"database={table!r}", path=str(path), hint="write its settings below [database]")
-    database: dict[str, Any] = {**table, **_from_environment(environment)}
+    database = {**_table(content, "database", path), **_from_environment(environment)}
     if root is not None or database.get("database_path") is None:
         database["database_path"] = str(folder / DATABASE_NAME)
+    maintenance = _table(content, "maintenance", path)
+    if mode := environment.get(_MAINTENANCE_VARIABLE):
+        maintenance = {**maintenance, "mode": mode}
     try:
-        return msgspec.convert({**content, "database": database}, Settings, strict=False)
+        found = {**content, "database": database, "maintenance": maintenance}
+        return msgspec.convert(found, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(
             str(error), path=str(path), hint="see docs/operating.md for every setting"
         ) from error
+
+
+def _table(content: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name}={table!r}", path=str(path), hint=f"write its settings below [{name}]")
+    return table
 
 
 def _decode_toml(path: Path) -> dict[str, Any]:

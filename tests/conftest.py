@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SEED_VARIABLE = "TEST_SEED"
 DATA_VARIABLE = "HYBRIDSTORE_TEST_DATA"
 PROFILE_VARIABLE = "HYPOTHESIS_PROFILE"
+MAINTENANCE_VARIABLE = "HYBRIDSTORE_MAINTENANCE"
 
 # Shared machines stall for longer than any fair deadline of one example; pytest-timeout ends what hangs.
 hypothesis.settings.register_profile("default", max_examples=60, deadline=None, print_blob=True)
@@ -29,7 +30,11 @@ hypothesis.settings.load_profile(os.environ.get(PROFILE_VARIABLE, "default"))
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Settle the seed before hypothesis reads its option and before xdist starts workers, which inherit it."""
+    """Settle the seed before hypothesis reads its option and before xdist starts workers, which inherit it.
+
+    Maintenance processes are started only by the tests that are about them.
+    """
+    os.environ[MAINTENANCE_VARIABLE] = "off"
     seed = int(os.environ.setdefault(SEED_VARIABLE, str(secrets.randbits(32))))
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = seed

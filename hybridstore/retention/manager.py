@@ -50,7 +50,7 @@ class MoveReport(Record, frozen=True, gc=False):
     """What a run did.
 
     Attributes:
-        rows: Rows moved.
+        rows: Rows moved, with those of resumed moves.
         files: Files published.
         size_bytes: Their size.
         elapsed_s: How long it took.
@@ -60,6 +60,7 @@ class MoveReport(Record, frozen=True, gc=False):
         lock_ms_max: The longest.
         resumed: Moves that a crash had left open and that were finished.
         swept: Orphan files removed.
+        complete: Whether everything that was due was moved; False where the run was stopped.
     """
 
     rows: int
@@ -72,6 +73,11 @@ class MoveReport(Record, frozen=True, gc=False):
     lock_ms_max: float
     resumed: int
     swept: int
+    complete: bool = True
+
+
+class _Stopped(Exception):
+    """The run is to end after the step that has just been done."""
 
 
 class DataRetentionManager:
@@ -119,6 +125,7 @@ class DataRetentionManager:
         *,
         progress: Callable[[Progress], None] | None = None,
         on_step: OnStep | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> MoveReport:
         """Finish what a crash left open, then move everything that is due.
 
@@ -126,6 +133,8 @@ class DataRetentionManager:
             now_us: The present, us UTC; None means the store's clock.
             progress: Called as rows are moved.
             on_step: Called with the name of each step of each move.
+            stop: Asked after each step; True ends the run there. A move whose rows have begun to count is finished by
+                the next run, one of which nothing counts yet is taken back.
 
         Returns:
             What was done.
@@ -136,26 +145,31 @@ class DataRetentionManager:
         begun_s = time.monotonic()
         with self._only_mover():
             state = _Running(progress)
-            mover = Mover(self._database, on_step, state.advance)
-            resumed = mover.resume()
-            files, size_bytes, rows = 0, 0, 0
-            while moves := self.plan(now_us):  # a unit too large for one file comes again
-                state.begin(moves)
-                for planned in moves:
-                    state.enter(planned)
-                    file = mover.move(planned)
-                    if file is not None:
-                        files, size_bytes, rows = (
-                            files + 1,
-                            size_bytes + file.size_bytes,
-                            rows + file.row_count,
-                        )
-            swept = self.sweep()
+            mover = Mover(self._database, _stoppable(on_step, stop), state.advance)
+            resumed: list[ArchiveFile] = []
+            moved: list[ArchiveFile] = []
+            swept: list[Path] = []
+            complete = False
+            try:
+                resumed += mover.resume()
+                while moves := self.plan(now_us):  # a unit too large for one file comes again
+                    state.begin(moves)
+                    for planned in moves:
+                        _check(stop)
+                        state.enter(planned)
+                        file = mover.move(planned)
+                        if file is not None:
+                            moved.append(file)
+                swept += self.sweep()
+                complete = True
+            except _Stopped:
+                mover.take_back_claims()
         elapsed_s = time.monotonic() - begun_s
+        rows = state.rows_done
         return MoveReport(
             rows=rows,
-            files=files,
-            size_bytes=size_bytes,
+            files=len(moved),
+            size_bytes=sum(file.size_bytes for file in moved),
             elapsed_s=round(elapsed_s, 3),
             rows_per_s=round(rows / elapsed_s, 1) if rows else 0.0,
             lock_ms_p50=_percentile(mover.locked_ms, 50),
@@ -163,6 +177,7 @@ class DataRetentionManager:
             lock_ms_max=_percentile(mover.locked_ms, 100),
             resumed=len(resumed),
             swept=len(swept),
+            complete=complete,
         )
 
     def sweep(self, grace_s: float = SWEEP_GRACE_S) -> list[Path]:
@@ -270,19 +285,38 @@ def _percentile(times_ms: list[float], percent: int) -> float:
     return round(ordered[-(-len(ordered) * percent // 100) - 1], 3) if ordered else 0.0
 
 
+def _stoppable(on_step: OnStep | None, stop: Callable[[], bool] | None) -> OnStep | None:
+    """Return what a mover calls after each step: it ends the run there when it is to stop."""
+    if stop is None:
+        return on_step
+
+    def after(name: str) -> None:
+        if on_step:
+            on_step(name)
+        if name != "done":  # a move that is done is counted first
+            _check(stop)
+
+    return after
+
+
+def _check(stop: Callable[[], bool] | None) -> None:
+    if stop and stop():
+        raise _Stopped
+
+
 class _Running:
     """Counts rows of a run for its progress callback."""
 
     def __init__(self, progress: Callable[[Progress], None] | None) -> None:
         self._progress = progress
-        self._done = 0
+        self.rows_done = 0
         self._total = 0
         self._dataset = ""
         self._day = ""
 
     def begin(self, moves: list[PlannedMove]) -> None:
         """Add what was planned to the total."""
-        self._total = self._done + sum(planned.unit.row_count for planned in moves)
+        self._total = self.rows_done + sum(planned.unit.row_count for planned in moves)
 
     def enter(self, planned: PlannedMove) -> None:
         """Note which unit is being moved."""
@@ -291,6 +325,8 @@ class _Running:
 
     def advance(self, rows: int) -> None:
         """Note that rows were moved."""
-        self._done += rows
+        self.rows_done += rows
         if self._progress:
-            self._progress(Progress(self._dataset, self._day, self._done, max(self._total, self._done)))
+            self._progress(
+                Progress(self._dataset, self._day, self.rows_done, max(self._total, self.rows_done))
+            )

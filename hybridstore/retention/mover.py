@@ -123,6 +123,15 @@ class Mover:
                 self._take_back(move)
         return finished
 
+    def take_back_claims(self) -> None:
+        """Give up every open move of which nothing counts yet, so that its rows can be changed again."""
+        rows = self._database.readers.rows(self._database.statements["open_moves"])
+        for move in (Move(*row) for row in rows):
+            if not self._database.readers.rows(
+                self._database.statements["find_archive_files"], (move.file_id,)
+            ):
+                self._take_back(move)
+
     def _claim(self, dataset: Dataset, planned: PlannedMove) -> Move:
         unit = planned.unit
         max_id = unit.id_max
