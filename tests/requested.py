@@ -6,6 +6,7 @@ the working copy.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -85,27 +86,23 @@ def _pieces(document: str) -> Iterator[tuple[str, str]]:
     lines = iter(document.splitlines())
     for line in lines:
         if fence := _FENCE.match(line):
-            code = []
-            for inner in lines:
-                if _FENCE.match(inner):
-                    break
-                code.append(inner)
+            code = list(itertools.takewhile(lambda inner: not _FENCE.match(inner), lines))
             yield from _code_pieces(fence["language"], code)
-        elif heading := _HEADING.match(line):
-            yield "heading", heading["title"]
-        elif item := _LIST_ITEM.match(line):
-            yield "bullet", item["text"]
         elif line.startswith("|"):
             header = next(lines)  # the rule below the head of the table
             assert set(header) <= set("|-: "), header
-            for row in lines:
-                if not row.startswith("|"):
-                    break
-                yield "row", row
+            yield from (("row", row) for row in itertools.takewhile(lambda row: row.startswith("|"), lines))
         else:
-            for sentence in _SENTENCE_END.split(line.strip()):
-                if sentence:
-                    yield "sentence", sentence
+            yield from _prose_pieces(line.strip())
+
+
+def _prose_pieces(line: str) -> Iterator[tuple[str, str]]:
+    if heading := _HEADING.match(line):
+        yield "heading", heading["title"]
+    elif item := _LIST_ITEM.match(line):
+        yield "bullet", item["text"]
+    elif line:
+        yield from (("sentence", sentence) for sentence in _SENTENCE_END.split(line))
 
 
 def _code_pieces(language: str, code: list[str]) -> Iterator[tuple[str, str]]:

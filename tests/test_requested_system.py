@@ -266,7 +266,8 @@ def test_error_handling(document: str, root: Path, caplog: pytest.LogCaptureFixt
     run(fill_in(code, '"BTC", 3, 2, "websocket"'), dict(names))
     assert caplog.records == []
     with HybridStore(root) as store:
-        assert [(balance.asset, balance.balance) for balance in store.get_all_balances()] == [("BTC", 3)]
+        (balance,) = store.get_all_balances()
+    assert (balance.asset, balance.balance, balance.hold_trade) == ("BTC", Decimal(3), Decimal(2))
 
 
 def old_rows(root: Path) -> int:
