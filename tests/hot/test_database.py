@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
-from hybridstore.errors import HybridStoreError, SchemaMismatch, StoreCorrupt, StoreError
+from hybridstore.errors import ConfigError, HybridStoreError, SchemaMismatch, StoreCorrupt, StoreError
 from hybridstore.hot import database as database_module
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.store import HybridStore
@@ -174,10 +174,11 @@ def test_a_file_system_that_is_unknown_is_named(root: Path) -> None:
     assert not (root / DATABASE_NAME).exists()
 
 
-def test_settings_are_copied(root: Path) -> None:
+def test_a_store_stays_where_it_was_made_and_follows_the_settings_it_can(root: Path) -> None:
     config = DatabaseConfig(database_path=str(root / DATABASE_NAME))
     database = DatabaseManager(config)
     config.max_connections = 1
-    config.database_path = "elsewhere"
-    assert database.config.max_connections == 20
+    with pytest.raises(ConfigError, match="decided when the store is made"):
+        config.database_path = "elsewhere"
+    assert database.config.max_connections == 1
     assert database.path == root / DATABASE_NAME
