@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hybridstore.clock import Clock
-from hybridstore.config import DatabaseConfig, RetentionPolicy
+from hybridstore.config import DatabaseConfig, MaintenanceMode, RetentionPolicy
 from hybridstore.hot.async_desk import AsyncDesk
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.optimizer import QueryOptimizer
@@ -35,6 +35,9 @@ class TradingBotStorageSystem(AsyncDesk):
         clock: Where the time comes from; None means the machine's clock.
         datasets: The user's own datasets beside the built-in ones.
         policies: Retention policies beside the configured ones.
+        maintenance: ``auto``: the maintenance process is started and watched while the store is open; ``off``: it is
+            not. None takes the configuration's mode (``auto``), but never starts it for a store with a clock of its
+            own.
 
     Attributes:
         store: The same store for code without an event loop.
@@ -49,8 +52,11 @@ class TradingBotStorageSystem(AsyncDesk):
         clock: Clock | None = None,
         datasets: Iterable[Dataset] = (),
         policies: Iterable[RetentionPolicy] = (),
+        maintenance: MaintenanceMode | None = None,
     ) -> None:
-        self.store = HybridStore(root, config=config, clock=clock, datasets=datasets, policies=policies)
+        self.store = HybridStore(
+            root, config=config, clock=clock, datasets=datasets, policies=policies, maintenance=maintenance
+        )
         super().__init__(self.store.database)
         self.query_optimizer = QueryOptimizer(self.store.database)
 
@@ -116,14 +122,15 @@ class TradingBotStorageSystem(AsyncDesk):
         return await asyncio.to_thread(self.store.sql, query, **params)
 
     async def cleanup_old_data(self) -> MoveReport:
-        """Move rows that are old enough into their archives, in a process of its own.
+        """Move rows that are old enough into their archives, in a process of its own. A move under way is waited for.
 
         Returns:
             What was moved.
-        """
-        from hybridstore.operations.maintenance import run_in_process
 
-        return await asyncio.to_thread(run_in_process, self.root, now_us=self.store.database.clock.now_us())
+        Raises:
+            MoveFailed: The process failed; its own words are in the message.
+        """
+        return await asyncio.to_thread(self.store.cleanup_old_data)
 
     def get_system_status(self) -> dict[str, Any]:
         """Return the store's condition.

@@ -92,6 +92,7 @@ def status(
     json: Json = False,
 ) -> None:
     """Show the condition of a store: tiers, rows, sizes, warnings."""
+    from hybridstore.operations.condition import describe_maintenance
     from hybridstore.store import HybridStore
 
     with HybridStore(_existing_root(root)) as store:
@@ -116,6 +117,7 @@ def status(
         per_row = f"{sums['size_bytes'] / sums['rows']:.2f}" if sums["rows"] else ""
         tiers.add_row(name, f"{sums['files']:,}", f"{sums['rows']:,}", f"{sums['size_bytes']:,}", per_row)
     console.print(tiers)
+    console.print(f"maintenance: {escape(describe_maintenance(condition['maintenance']))}")
     for warning in (*condition["warnings"], *filter(None, [condition["backups"]["warning"]])):
         console.print(f"[yellow]warning:[/] {escape(warning)}")
     if diagnose:
@@ -159,42 +161,22 @@ def run(
     *,
     root: Root = None,
     once: Annotated[bool, Parameter(negative="", help="Do what is due now and stop.")] = False,
-    interval_s: Annotated[float, Parameter(help="Seconds between rounds.")] = 3600.0,
+    interval_s: Annotated[
+        float | None, Parameter(help="Seconds between rounds. Default: the configuration's, else 3600.")
+    ] = None,
     now: Annotated[
         str | None, Parameter(help="Act as if it were this moment (ISO 8601 with a zone); only with --once.")
     ] = None,
+    wait: Annotated[
+        bool,
+        Parameter(help="Where another process maintains the store: wait for its end, or stop with an error."),
+    ] = True,
     json: Json = False,
 ) -> None:
     """Move rows that are old enough into their archives: once, or as a service."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from hybridstore.operations.foreground import run_foreground
 
-    from hybridstore.operations.maintenance import serve
-
-    folder = _existing_root(root)
-    if json:
-        serve(folder, once=once, interval_s=interval_s, now=now, on_report=_print_json)
-        return
-    console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("looking for rows that are old enough", total=None)
-        serve(
-            folder,
-            once=once,
-            interval_s=interval_s,
-            now=now,
-            progress=lambda step: bar.update(
-                task,
-                description=f"{step.dataset} {step.day}",
-                completed=step.rows_done,
-                total=step.rows_total,
-            ),
-            on_report=lambda report: console.print(
-                f"moved {report.rows:,} rows into {report.files} files ({report.size_bytes:,} bytes) "
-                f"in {report.elapsed_s:.1f} s, {report.rows_per_s:,.0f} rows/s"
-            ),
-        )
+    run_foreground(_existing_root(root), once=once, interval_s=interval_s, now=now, wait=wait, json=json)
 
 
 def main() -> None:

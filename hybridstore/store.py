@@ -9,8 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from hybridstore.clock import Clock
-from hybridstore.config import DATABASE_NAME, DatabaseConfig, RetentionPolicy, load_settings
+import msgspec
+
+from hybridstore.clock import Clock, SystemClock
+from hybridstore.config import (
+    DATABASE_NAME,
+    DatabaseConfig,
+    MaintenanceMode,
+    RetentionPolicy,
+    load_settings,
+)
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk
@@ -23,7 +31,8 @@ if TYPE_CHECKING:
     from hybridstore.analytics.result import Result
     from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
-    from hybridstore.retention.manager import DataRetentionManager
+    from hybridstore.operations.supervisor import Supervisor
+    from hybridstore.retention.manager import DataRetentionManager, MoveReport
 
 
 class HybridStore(Desk):
@@ -35,6 +44,8 @@ class HybridStore(Desk):
         clock: Where the time comes from; None means the machine's clock.
         datasets: The user's own datasets beside the built-in ones.
         policies: Retention policies beside the configured ones.
+        maintenance: ``auto``: the maintenance process is started and watched while the store is open; ``off``: it is
+            not. None takes the configuration's mode, but never starts it for a store with a clock of its own.
 
     Attributes:
         database: The hot store.
@@ -50,6 +61,7 @@ class HybridStore(Desk):
         clock: Clock | None = None,
         datasets: Iterable[Dataset] = (),
         policies: Iterable[RetentionPolicy] = (),
+        maintenance: MaintenanceMode | None = "off",
     ) -> None:
         folder = Path(root) if root is not None else config.root if config is not None else None
         settings = load_settings(folder)
@@ -57,13 +69,22 @@ class HybridStore(Desk):
             config = settings.database
         elif root is not None:
             config = config.taken_by_store(Path(root) / DATABASE_NAME)
-        self._policies = (*settings.retention, *policies)
         self.database = DatabaseManager(config, clock=clock, datasets=datasets)
+        if maintenance is None and not isinstance(self.database.clock, SystemClock):
+            maintenance = "off"
+        mode = settings.maintenance.mode if maintenance is None else maintenance
+        self._settings = msgspec.structs.replace(
+            settings,
+            database=self.database.config,
+            retention=(*settings.retention, *policies),
+            maintenance=msgspec.structs.replace(settings.maintenance, mode=mode),
+        )
         self.schema = SchemaManager(self.database)
         super().__init__(self.database)
         self._opening = threading.Lock()
         self._analytics: Analytics | None = None
         self._retention: DataRetentionManager | None = None
+        self._supervisor: Supervisor | None = None
 
     # -- life cycle ---------------------------------------------------------------------------------------------
 
@@ -81,10 +102,18 @@ class HybridStore(Desk):
                 except BaseException:
                     self.database.shutdown()
                     raise
+                if self._settings.maintenance.mode == "auto":
+                    from hybridstore.operations.supervisor import Supervisor
+
+                    self._supervisor = Supervisor(self._settings)
+                    self._supervisor.start()
         return self
 
     def close(self) -> None:
         """Commit what is queued and close everything. A second call does nothing."""
+        if self._supervisor is not None:
+            self._supervisor.close()
+            self._supervisor = None
         if self._analytics is not None:
             self._analytics.close()
             self._analytics = None
@@ -129,7 +158,7 @@ class HybridStore(Desk):
         if self._retention is None:
             from hybridstore.retention.manager import DataRetentionManager
 
-            self._retention = DataRetentionManager(self.database, self._policies)
+            self._retention = DataRetentionManager(self.database, self._settings.retention)
         return self._retention
 
     # -- questions ----------------------------------------------------------------------------------------------
@@ -198,6 +227,23 @@ class HybridStore(Desk):
         """
         return self.analytics.snapshot()
 
+    # -- maintenance --------------------------------------------------------------------------------------------
+
+    def cleanup_old_data(self) -> MoveReport:
+        """Move rows that are old enough into their archives, in a process of its own. A move under way is waited for.
+
+        Returns:
+            What was moved.
+
+        Raises:
+            MoveFailed: The process failed; its own words are in the message.
+        """
+        from hybridstore.operations.maintenance import WAIT_S, run_in_process
+
+        clock = self.database.clock
+        now_us = None if isinstance(clock, SystemClock) else clock.now_us()
+        return run_in_process(self._settings, now_us=now_us, wait_s=WAIT_S)
+
     # -- condition ----------------------------------------------------------------------------------------------
 
     def get_system_status(self) -> dict[str, Any]:
@@ -208,7 +254,8 @@ class HybridStore(Desk):
         """
         from hybridstore.operations.status import collect_status
 
-        return collect_status(self.database)
+        supervisor = self._supervisor
+        return collect_status(self.database, supervisor.status() if supervisor else None)
 
     def run_performance_diagnostics(self, account: str = DEFAULT_ACCOUNT) -> dict[str, Any]:
         """Measure the hot path on this store, on this machine.

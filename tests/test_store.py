@@ -62,7 +62,7 @@ def test_the_file_beside_the_store_is_read(tmp_path: Path) -> None:
     )
     assert HybridStore(tmp_path).database.config.max_connections == 7
     mine = RetentionPolicy(name="mine", table_name="candles")
-    assert [policy.name for policy in HybridStore(tmp_path, policies=[mine])._policies] == ["t", "mine"]
+    assert [policy.name for policy in HybridStore(tmp_path, policies=[mine])._settings.retention] == ["t", "mine"]
 
 
 def test_the_file_of_another_store_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,12 @@
-"""Scheduled work in a process of its own: moves hold the interpreter lock for milliseconds, a bot must not feel that.
+"""One round of maintenance: here, or in a process of its own.
 
-``hybridstore run`` serves a store; ``python -m hybridstore.operations.maintenance ROOT`` is the child that
-:func:`run_in_process` starts, which prints its progress and its report as JSON lines.
+Moves hold the interpreter lock for milliseconds; a bot must not feel that. So a bot's process never runs a round
+itself: it starts a child (:func:`run_in_process`), or has one watched (:mod:`hybridstore.operations.supervisor`).
 """
 
 from __future__ import annotations
 
-import argparse
-import subprocess
-import sys
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,46 +15,69 @@ from typing import Any
 import msgspec
 
 from hybridstore.clock import Clock, ManualClock
-from hybridstore.config import load_settings
-from hybridstore.errors import MoveFailed
+from hybridstore.config import Settings, load_settings
+from hybridstore.errors import MoveFailed, NotFound
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import SchemaManager
+from hybridstore.operations.launch import Job, start_child
 from hybridstore.retention.manager import DataRetentionManager, MoveReport, Progress
-from hybridstore.schema.types import check_timestamp
 
 OnProgress = Callable[[Progress], None]
+WAIT_S = 60.0
+"""How long somebody who asks for a round waits for a move that is under way."""
 
 
-def run_once(root: Path, *, now_us: int | None = None, progress: OnProgress | None = None) -> MoveReport:
+def run_once(
+    store: Path | Settings,
+    *,
+    now_us: int | None = None,
+    wait_s: float = 0.0,
+    progress: OnProgress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> MoveReport:
     """Open a store, move what is due, close it.
 
     Args:
-        root: The store's folder.
+        store: The store's folder, whose configuration is read, or its settings.
         now_us: Act as if it were this moment, us UTC; None means the machine's clock.
+        wait_s: How long to wait for another process that is moving rows.
         progress: Called as rows are moved.
+        stop: Asked between steps; True ends the round early, the next one goes on.
 
     Returns:
         What was moved.
+
+    Raises:
+        NotFound: There is no store; maintenance never creates one.
+        StoreBusy: Another process is moving rows and did not end in time.
     """
-    settings = load_settings(root)
+    settings = store if isinstance(store, Settings) else load_settings(store)
+    if not settings.database.path.exists():
+        raise NotFound("there is no store here", operation="maintain", path=str(settings.database.path))
     clock: Clock | None = None if now_us is None else ManualClock(now_us)
     database = DatabaseManager(settings.database, clock=clock)
     database.open()
     try:
         SchemaManager(database).initialize()
-        return DataRetentionManager(database, settings.retention).run(progress=progress)
+        retention = DataRetentionManager(database, settings.retention)
+        return retention.run(progress=progress, stop=stop, wait_s=wait_s)
     finally:
         database.shutdown()
 
 
 def run_in_process(
-    root: Path, *, now_us: int | None = None, progress: OnProgress | None = None
+    store: Path | Settings,
+    *,
+    now_us: int | None = None,
+    wait_s: float = 0.0,
+    progress: OnProgress | None = None,
 ) -> MoveReport:
-    """Do :func:`run_once` in a process of its own and wait for it.
+    """Do :func:`run_once` in a process of its own and wait for it. The process ends with this one.
 
     Args:
-        root: The store's folder.
+        store: The store's folder, whose configuration is read, or its settings.
         now_us: Act as if it were this moment, us UTC; None means the machine's clock.
+        wait_s: How long to wait for another process that is moving rows.
         progress: Called as rows are moved.
 
     Returns:
@@ -65,20 +86,11 @@ def run_in_process(
     Raises:
         MoveFailed: The process failed; its own words are in the message.
     """
-    command = [sys.executable, "-m", __spec__.name, str(root)]
-    if now_us is not None:
-        command += ["--now-us", str(now_us)]
-    with subprocess.Popen(  # noqa: S603  our own interpreter and module
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-    ) as child:
+    settings = store if isinstance(store, Settings) else load_settings(store)
+    job = Job(settings=settings, owner_pid=os.getpid(), once=True, now_us=now_us, wait_s=wait_s)
+    with start_child(job) as child:
         assert child.stdout is not None
-        assert child.stderr is not None
-        complaints: list[str] = []
+        complaints: list[bytes] = []
         reader = threading.Thread(target=lambda: complaints.extend(child.stderr or ()), daemon=True)
         reader.start()
         report: MoveReport | None = None
@@ -90,68 +102,10 @@ def run_in_process(
                 report = msgspec.convert(message["report"], MoveReport)
         reader.join()
     if child.returncode or report is None:
+        said = b"".join(complaints[-5:]).decode(errors="replace").strip()
         raise MoveFailed(
-            f"the maintenance process ended with code {child.returncode}: {''.join(complaints[-5:]).strip()}",
-            path=str(root),
+            f"the maintenance process ended with code {child.returncode}: {said}",
+            path=str(settings.database.root),
             hint="what it had begun is finished by the next run",
         )
     return report
-
-
-def serve(
-    root: Path,
-    *,
-    once: bool = False,
-    interval_s: float = 3600.0,
-    now: str | None = None,
-    progress: OnProgress | None = None,
-    on_report: Callable[[MoveReport], None] | None = None,
-    stop: threading.Event | None = None,
-) -> MoveReport:
-    """Move what is due, again and again.
-
-    Args:
-        root: The store's folder.
-        once: Stop after the first round.
-        interval_s: Seconds between rounds.
-        now: Act as if it were this moment (ISO 8601 with a zone); only with ``once``.
-        progress: Called as rows are moved.
-        on_report: Called after each round.
-        stop: Ends the service when set.
-
-    Returns:
-        The last round's report.
-    """
-    now_us = None if now is None else check_timestamp(now, "now")
-    stop = stop or threading.Event()
-    while True:
-        report = run_once(root, now_us=now_us if once else None, progress=progress)
-        if on_report:
-            on_report(report)
-        if once or stop.wait(interval_s):
-            return report
-
-
-def _write_line(message: dict[str, object]) -> None:
-    sys.stdout.write(msgspec.json.encode(message).decode() + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """Run one round for :func:`run_in_process`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hybridstore.operations.maintenance", description=run_once.__doc__
-    )
-    parser.add_argument("root", type=Path)
-    parser.add_argument("--now-us", type=int)
-    arguments = parser.parse_args()
-    report = run_once(
-        arguments.root,
-        now_us=arguments.now_us,
-        progress=lambda progress: _write_line({"progress": progress}),
-    )
-    _write_line({"report": report})
-
-
-if __name__ == "__main__":
-    main()

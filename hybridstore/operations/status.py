@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.operations.condition import maintenance_status, maintenance_warnings
 from hybridstore.schema.migrations import SCHEMA_VERSION
 from hybridstore.schema.types import moment
 
 
-def collect_status(database: DatabaseManager) -> dict[str, Any]:
+def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None = None) -> dict[str, Any]:
     """Read a store's condition in one snapshot.
 
     Args:
         database: The open store.
+        maintenance: How its maintenance is doing, as its supervisor says; None means to look from outside.
 
     Returns:
         root; schema_version; commit_seq; committed_at (ISO 8601); database (see DatabaseManager.statistics);
         query_optimization: cache_hit_rate (percent), cache_hits, cache_misses, cache_entries, cache_enabled; datasets:
         by name hot_rows, archived_rows; tiers: by name files, rows, size_bytes; open_moves; backups:
-        last_full_backup, last_incremental_backup (ISO 8601, None where there is none), warning; warnings.
+        last_full_backup, last_incremental_backup (ISO 8601, None where there is none), warning; maintenance: state
+        (running, standby, starting, failed, off), pid, owner, last_report and more, see
+        :mod:`hybridstore.operations.condition`; warnings.
     """
     statements = database.statements
     with database.readers.transaction() as transaction:
@@ -38,7 +42,8 @@ def collect_status(database: DatabaseManager) -> dict[str, Any]:
         sums["rows"] += rows
         sums["size_bytes"] += size_bytes
     hot = database.statistics()
-    warnings = hot.pop("warnings")
+    maintenance = maintenance or maintenance_status(database.root)
+    warnings = hot.pop("warnings") + maintenance_warnings(maintenance)
     return {
         "root": str(database.root),
         "schema_version": SCHEMA_VERSION,
@@ -50,6 +55,7 @@ def collect_status(database: DatabaseManager) -> dict[str, Any]:
         "tiers": tiers,
         "open_moves": open_moves,
         "backups": _backups(),
+        "maintenance": maintenance,
         "warnings": warnings,
     }
 

@@ -126,6 +126,7 @@ class DataRetentionManager:
         progress: Callable[[Progress], None] | None = None,
         on_step: OnStep | None = None,
         stop: Callable[[], bool] | None = None,
+        wait_s: float = 0.0,
     ) -> MoveReport:
         """Finish what a crash left open, then move everything that is due.
 
@@ -135,6 +136,7 @@ class DataRetentionManager:
             on_step: Called with the name of each step of each move.
             stop: Asked after each step; True ends the run there. A move whose rows have begun to count is finished by
                 the next run, one of which nothing counts yet is taken back.
+            wait_s: How long to wait for another process that is moving rows.
 
         Returns:
             What was done.
@@ -142,8 +144,8 @@ class DataRetentionManager:
         Raises:
             StoreBusy: Another process is moving rows of this store.
         """
-        begun_s = time.monotonic()
-        with self._only_mover():
+        with self._only_mover(wait_s):
+            begun_s = time.monotonic()
             state = _Running(progress)
             mover = Mover(self._database, _stoppable(on_step, stop), state.advance)
             resumed: list[ArchiveFile] = []
@@ -264,10 +266,10 @@ class DataRetentionManager:
         FileVerifier(self._database.root).paths(files)
         return len(files)
 
-    def _only_mover(self) -> AbstractContextManager[object]:
+    def _only_mover(self, wait_s: float) -> AbstractContextManager[object]:
         """Take the root's mover lock; it is gone with the process that held it."""
         make_directories(self._database.root / ARCHIVES)
-        lock = filelock.FileLock(self._database.root / LOCK_NAME, timeout=0, mode=PRIVATE_FILE_MODE)
+        lock = filelock.FileLock(self._database.root / LOCK_NAME, timeout=wait_s, mode=PRIVATE_FILE_MODE)
         try:
             return lock.acquire()
         except filelock.Timeout as error:

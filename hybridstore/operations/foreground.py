@@ -1,0 +1,99 @@
+"""``hybridstore run``: maintenance in the foreground, for a terminal, cron or a service manager."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from hybridstore.config import Settings, load_settings
+from hybridstore.operations.maintenance import WAIT_S, OnProgress, run_once
+from hybridstore.operations.service import serve
+from hybridstore.operations.signals import obey_signals
+from hybridstore.retention.manager import MoveReport, Progress
+from hybridstore.schema.types import check_timestamp
+
+
+def run_foreground(
+    root: Path,
+    *,
+    once: bool = False,
+    interval_s: float | None = None,
+    now: str | None = None,
+    wait: bool = True,
+    json: bool = False,
+) -> None:
+    """Maintain a store, telling what is done, until SIGTERM or Ctrl-C.
+
+    Args:
+        root: The store's folder.
+        once: Do one round and return.
+        interval_s: Seconds between rounds; None means the configuration's.
+        now: Act as if it were this moment (ISO 8601 with a zone); only with ``once``.
+        wait: Where another process maintains the store: wait for its end.
+        json: Tell in JSON lines.
+
+    Raises:
+        StoreBusy: Another process maintains the store, and its end was not to be waited for.
+    """
+    settings = _settings(root, interval_s)
+    now_us = None if now is None else check_timestamp(now, "now")
+    errors = Console(stderr=True)
+    with obey_signals() as stop, _teller(json=json) as (on_report, progress):
+        if once:
+            wait_s = WAIT_S if wait else 0.0
+            on_report(run_once(settings, now_us=now_us, wait_s=wait_s, progress=progress, stop=stop.is_set))
+            return
+        serve(
+            settings,
+            stop,
+            on_standby=(lambda said: errors.print(f"{escape(said)}; waiting for its end")) if wait else None,
+            on_report=on_report,
+            on_error=lambda error: errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False),
+            progress=progress,
+        )
+
+
+def _settings(root: Path, interval_s: float | None) -> Settings:
+    settings = load_settings(root)
+    if interval_s is None:
+        return settings
+    maintenance = msgspec.structs.replace(settings.maintenance, interval_s=interval_s)
+    return msgspec.structs.replace(settings, maintenance=maintenance)
+
+
+@contextmanager
+def _teller(*, json: bool) -> Iterator[tuple[Callable[[MoveReport], None], OnProgress | None]]:
+    """Yield what tells of a report and of progress."""
+    if json:
+        yield _print_json, None
+        return
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("looking for rows that are old enough", total=None)
+
+        def advance(step: Progress) -> None:
+            text = f"{step.dataset} {step.day}"
+            bar.update(task, description=text, completed=step.rows_done, total=step.rows_total)
+
+        def tell(report: MoveReport) -> None:
+            console.print(
+                f"moved {report.rows:,} rows into {report.files} files ({report.size_bytes:,} bytes) "
+                f"in {report.elapsed_s:.1f} s, {report.rows_per_s:,.0f} rows/s"
+                f"{'' if report.complete else '; stopped early, the next run goes on'}"
+            )
+
+        yield tell, advance
+
+
+def _print_json(report: MoveReport) -> None:
+    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    sys.stdout.flush()
