@@ -103,7 +103,8 @@ class Analytics:
             A context manager that gives the snapshot.
         """
         hot = HotSnapshot(self._database, self._copy)
-        return Snapshot(self._engine, hot, self._verifier, self._database.registry, self._timeout_s)
+        note = self._database.note_query
+        return Snapshot(self._engine, hot, self._verifier, self._database.registry, self._timeout_s, note)
 
     def cancel(self) -> int:
         """Cancel every question that is running, from another thread; each raises QueryTimeout.

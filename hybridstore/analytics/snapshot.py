@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -49,12 +50,14 @@ class Snapshot:
         verifier: FileVerifier,
         registry: Registry,
         timeout_s: float | None,
+        note: Callable[[str, float, int], None] | None = None,
     ) -> None:
         self._engine = engine
         self._hot = hot
         self._verifier = verifier
         self._registry = registry
         self._timeout_s = timeout_s
+        self._note = note
 
     @property
     def seq(self) -> int:
@@ -127,6 +130,19 @@ class Snapshot:
         return self._answer(query, params or {}, timeout_s, last=True)
 
     def _answer(
+        self, query: str, params: Mapping[str, object], timeout_s: float | None, *, last: bool
+    ) -> Result:
+        begun_s = time.perf_counter()
+        rows = 0
+        try:
+            result = self._ask_engine(query, params, timeout_s, last=last)
+            rows = len(result)
+            return result
+        finally:  # a question that was cancelled is a slow one
+            if self._note is not None:
+                self._note(query, time.perf_counter() - begun_s, rows)
+
+    def _ask_engine(
         self, query: str, params: Mapping[str, object], timeout_s: float | None, *, last: bool
     ) -> Result:
         limit_s = self._timeout_s if timeout_s is None else timeout_s

@@ -56,7 +56,7 @@ class Lines:
         self._single: dict[str, str] = {}
 
     def commit(
-        self, seq: int, ts_us: int, duration_s: float, full: object, done: Mapping[Any, int] | object
+        self, seq: int, ts_us: int, duration_s: float, done: Mapping[Any, int] | object, *, full: bool
     ) -> str:
         """Return the line of a commit. Built by hand, for there may be thousands a second.
 
@@ -64,8 +64,8 @@ class Lines:
             seq: Its number.
             ts_us: Its time, us UTC.
             duration_s: How long the transaction took.
-            full: Whether it was flushed to the device.
             done: The one operation, or how often each was done.
+            full: Whether it was flushed to the device.
 
         Returns:
             The line.

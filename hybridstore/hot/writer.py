@@ -257,14 +257,14 @@ class Writer:
                 return [self._commit([work])[0] for work in batch]
             told = translate(error, "write", self._path) if isinstance(error, apsw.Error) else error
             if self._journal is not None:
-                self._journal.failed(told, time.perf_counter() - begun_s, self._synchronous_full, batch)
+                self._journal.failed(told, time.perf_counter() - begun_s, batch, full=self._synchronous_full)
             return [told] * len(batch)
         self.commits += 1
         self.operations += len(batch)
         if self._journal is not None:
             duration_s = time.perf_counter() - begun_s
             self._journal.committed(
-                self._session.seq, self._session.ts_us, duration_s, self._synchronous_full, batch
+                self._session.seq, self._session.ts_us, duration_s, batch, full=self._synchronous_full
             )
         return results
 
