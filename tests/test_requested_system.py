@@ -129,6 +129,53 @@ def test_complete_integration(document: str, root: Path) -> None:
         assert position.unrealized_pnl == 50
 
 
+# -- architecture --------------------------------------------------------------------------------------------------
+
+
+def test_database_structure(document: str, root: Path) -> None:
+    """The folders that are drawn are there once there is something to put in them."""
+    drawn = [
+        item.text.strip("│├└─ ").split()[0]
+        for item in items_of(document)
+        if item.kind == "line" and item.section == "Database Structure"
+    ]
+    assert old_rows(root) == 1
+    with HybridStore(root) as store:
+        store.retention.run(now_us=START_US + 30 * DAY_US)
+        store.sql("SELECT count(*) FROM balance_history")
+    made = {path.name + "/" * path.is_dir() for path in root.rglob("*")}
+    assert {name for name in drawn[1:] if name not in made} == {
+        "backups/", "20250802/", "full/", "incremental/", "hot/", "cold/", "frozen/",
+    }  # fmt: skip
+    (file,) = (root / "archives" / "warm" / "balance_history").rglob("*.parquet")
+    assert file.is_file()
+
+
+PROMISED = {
+    "Balance Query": ("latest_balance", "all_balances"),
+    "Position Update": ("position_update",),
+    "Portfolio Summary": ("portfolio_summary",),
+    "Batch Balance Insert": ("batch_balance_insert",),
+}
+"""Rows of the document's table of times, and the tests of the diagnostics that hold the store to them."""
+
+
+def test_the_promised_times_are_those_that_diagnostics_check(document: str) -> None:
+    table = [item.text for item in items_of(document) if item.kind == "row"]
+    promised = {
+        cells[1].strip(): float(found[1])
+        for row in table
+        if (cells := row.split("|")) and (found := re.match(r" < (\d+)ms", cells[2]))
+    }
+    assert set(promised) == set(PROMISED)
+    for operation, tests in PROMISED.items():
+        assert {diagnostics.TARGETS_MS[test] for test in tests} == {promised[operation]}
+    assert "# Record balance update (sub-10ms)" in document
+    assert diagnostics.TARGETS_MS["durable_write"] == 10
+    assert "# Get latest balance (sub-50ms)" in document
+    assert diagnostics.TARGETS_MS["latest_balance"] == DatabaseConfig().balance_query_timeout
+
+
 # -- configuration -----------------------------------------------------------------------------------------------
 
 

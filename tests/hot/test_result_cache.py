@@ -127,6 +127,21 @@ def test_a_query_that_takes_too_long_is_cancelled(opened: Callable[..., HybridSt
     assert len(store.get_all_balances()) == 60_000
 
 
+def test_positions_and_the_portfolio_have_their_deadline(opened: Callable[..., HybridStore]) -> None:
+    store = opened(position_query_timeout=1, max_connections=1)
+    with store.database.readers.transaction() as held:
+        assert held.rows("SELECT 1") == [(1,)]
+        for question in (
+            lambda: store.get_position("p"),
+            store.get_open_positions,
+            store.get_portfolio_summary,
+        ):
+            store.config.enable_query_cache = False
+            with pytest.raises(QueryTimeout):
+                question()
+    assert store.get_open_positions() == []
+
+
 def test_waiting_for_a_connection_counts(opened: Callable[..., HybridStore]) -> None:
     store = opened(max_connections=1, balance_query_timeout=20)
     with store.database.readers.transaction() as held:
