@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,12 @@ def test_a_setting_assigned_under_a_store_takes_effect_or_is_refused(name: str, 
         for config in (mine, *(store.config for store in stores)):
             with pytest.raises(ConfigError, match=f"{name}=.*(decided when the store is made|leave it on)"):
                 setattr(config, name, value)
+
+
+def test_the_settings_that_can_be_assigned_are_documented() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "operating.md").read_text(encoding="utf-8")
+    told = text.split("These take effect within", 1)[1].split("The others are decided", 1)[0]
+    assert set(re.findall(r"`(\w+)`", told)) == LIVE_SETTINGS
 
 
 def test_settings_are_free_again_when_their_store_is_gone(tmp_path: Path) -> None:
