@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from hybridstore.hot.position_rows import Position
     from hybridstore.hot.schema_manager import SchemaManager
     from hybridstore.hot.trades import FillResult, Trade
+    from hybridstore.integrations.bases import StorageBackedBalanceManager, StorageBackedPortfolioManager
+    from hybridstore.integrations.bridge import StorageIntegrationBridge
+    from hybridstore.integrations.integration import Integration
     from hybridstore.portfolio.summary import PortfolioSummary
     from hybridstore.retention.manager import DataRetentionManager, MoveReport
     from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
@@ -66,6 +69,7 @@ __all__ = [
     "HybridStore",
     "HybridStoreError",
     "Index",
+    "Integration",
     "InvalidValue",
     "LogicalType",
     "ManualClock",
@@ -82,8 +86,11 @@ __all__ = [
     "RetentionPolicy",
     "SchemaManager",
     "SchemaMismatch",
+    "StorageBackedBalanceManager",
+    "StorageBackedPortfolioManager",
     "StorageFailure",
     "StorageFull",
+    "StorageIntegrationBridge",
     "StoreBusy",
     "StoreClosed",
     "StoreCorrupt",
@@ -112,6 +119,9 @@ _ROOMS = {
     "hot.position_rows": "Position",
     "hot.schema_manager": "SchemaManager",
     "hot.trades": "FillResult Trade",
+    "integrations.bases": "StorageBackedBalanceManager StorageBackedPortfolioManager",
+    "integrations.bridge": "StorageIntegrationBridge",
+    "integrations.integration": "Integration",
     "portfolio.summary": "PortfolioSummary",
     "retention.manager": "DataRetentionManager MoveReport",
     "schema.dataset": "Column Dataset Index Tiering",
