@@ -178,13 +178,14 @@ class Supervisor:
 
     def _watch(self, child: subprocess.Popen[bytes]) -> str | None:
         assert child.stderr is not None
+        said = "it said nothing"
         for line in child.stderr:
-            self._log.append(line.decode(errors="replace").rstrip())
+            said = line.decode(errors="replace").rstrip()
+            self._log.append(said)
         code = child.wait()
         if code == EXIT_STANDBY:
             self._state = "standby"
             return None
-        said = self._log[-1] if self._log else "it said nothing"
         with suppress(msgspec.DecodeError, KeyError, TypeError):
             said = msgspec.json.decode(said)["message"]
         return f"the maintenance process ended with code {code}: {said}"
