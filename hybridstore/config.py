@@ -38,6 +38,7 @@ LIVE_SETTINGS = frozenset(
         "balance_query_timeout",
         "position_query_timeout",
         "reader_max_age_s",
+        "disk_low_mb",
     }
 )
 """Database settings that a store follows when they are assigned; the others are decided when it is made."""
@@ -107,6 +108,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
             write-ahead log grow.
         wal_checkpoint_mb: From this size on the write-ahead log is copied back into the database.
         wal_limit_mb: From this size on the log is reported as too large and waited down.
+        disk_low_mb: With less room on the store's device, MiB, a warning is due; with less than 64, an alarm.
         reserve_mb: Size of the reserve file that is given up to keep working when the disk is full.
         vfs: Name of an SQLite VFS to open the database with (None: the platform's).
         enable_logs: Write transactions.log and performance.log under ``<root>/logs``.
@@ -130,6 +132,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
     reader_max_age_s: float = 60.0
     wal_checkpoint_mb: int = 4
     wal_limit_mb: int = 64
+    disk_low_mb: int = 1024
     reserve_mb: int = 1
     vfs: str | None = None
     enable_logs: bool = True
@@ -155,6 +158,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
             "position_query_timeout": 1,
             "wal_checkpoint_mb": 1,
             "wal_limit_mb": 1,
+            "disk_low_mb": 0,
             "reserve_mb": 0,
             "busy_timeout_ms": 1,
             "reader_max_age_s": 0.001,

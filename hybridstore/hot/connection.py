@@ -80,6 +80,19 @@ def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) 
     return connection
 
 
+def close_connection(connection: apsw.Connection, *, keeps_log: bool) -> None:
+    """Close a connection.
+
+    Args:
+        connection: The connection; it is not used any more.
+        keeps_log: Leave database and log as they are: where the log is not the one that others read, copying it
+            into the database would undo what they wrote.
+    """
+    if keeps_log:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close(True)  # noqa: FBT003  positional in apsw
+
+
 def vfs_name(config: DatabaseConfig) -> str:
     """Return the SQLite VFS a store is opened with.
 

@@ -17,18 +17,16 @@ from hybridstore.config import DatabaseConfig, load_settings
 from hybridstore.durable import fsync_directory
 from hybridstore.errors import HybridStoreError, SchemaMismatch, StorageFull, StoreClosed
 from hybridstore.hot.connection import has_page_checksums, open_connection, translate
-from hybridstore.hot.guards import (
-    ProcessGuard,
-    ReserveFile,
-    make_private_file,
-    make_private_root,
-    permission_warnings,
-)
+from hybridstore.hot.folder import ReserveFile, make_private_file, make_private_root
+from hybridstore.hot.guard_report import GuardReport
+from hybridstore.hot.guards import ProcessGuard
 from hybridstore.hot.housekeeping import Housekeeping
 from hybridstore.hot.journal import Journal
+from hybridstore.hot.lookout import Lookout
 from hybridstore.hot.pool import ReaderPool
 from hybridstore.hot.result_cache import ResultCache
 from hybridstore.hot.session import SEQ_START, TS_START, WriteSession
+from hybridstore.hot.watermark import Loss
 from hybridstore.hot.writer import Writer
 from hybridstore.named_sql import load_named_sql
 from hybridstore.schema.dataset import Dataset
@@ -78,6 +76,7 @@ class DatabaseManager:
         self._readers: ReaderPool | None = None
         self._cache: ResultCache | None = None
         self._housekeeping: Housekeeping | None = None
+        self._lookout: Lookout | None = None
         self._journal: Journal | None = None
         self._reserve = ReserveFile(self.root, self.config.reserve_mb)
         self._guard: ProcessGuard | None = None
@@ -167,7 +166,15 @@ class DatabaseManager:
             self._cache = ResultCache(
                 self.config, self._readers, self._writer.log, self.statements["commit_position"]
             )
-            self._housekeeping = Housekeeping(self.config, self._readers)
+            self._lookout = Lookout(
+                self.config,
+                self.clock,
+                self._guard,
+                self._writer.files,
+                self._readers,
+                self.statements["commit_identity"],
+            )
+            self._housekeeping = Housekeeping(self.config, self._readers, self._lookout)
         except BaseException:
             self.shutdown()
             raise
@@ -183,11 +190,14 @@ class DatabaseManager:
         with self._lock:
             figures, journal = self._figures(), self._journal
             writer, readers, housekeeping = self._writer, self._readers, self._housekeeping
+            lookout, self._lookout = self._lookout, None
             self._writer = self._readers = self._housekeeping = self._cache = self._journal = None
             atexit.unregister(self.shutdown)
-            for part in (housekeeping, writer, readers):
+            for part in (writer, housekeeping, readers):  # the last look comes after the last commit
                 if part is not None:
                     part.close()
+            if lookout is not None:
+                lookout.abandon()
             if journal is not None:
                 journal.close(figures)
 
@@ -203,26 +213,54 @@ class DatabaseManager:
         """Return the hot store's figures.
 
         Returns:
-            database_size_mb, wal_size_mb, commits, operations, connection_pool (see ReaderPool.statistics), warnings
-            (sentences for the operator).
+            database_size_mb, wal_size_mb, commits, operations, connection_pool (see ReaderPool.statistics), guards
+            (see :meth:`guards`), warnings (sentences for the operator, one for each guard that is not ok).
         """
         writer, readers = self.writer, self.readers
         wal_size_bytes = self._wal_size_bytes()
-        warnings = permission_warnings(self.root, self.path)
+        guards = self.guards()
+        warnings = [report.sentence() for report in guards if report.state != "ok"]
         if self._journal is not None:
             warnings.extend(self._journal.warnings())
-        if wal_size_bytes > self.config.wal_limit_mb * _MIB:
-            warnings.append(
-                f"the write-ahead log has {wal_size_bytes // _MIB} MiB; a reader that stays open keeps it large"
-            )
         return {
             "database_size_mb": round(self.path.stat().st_size / _MIB, 3),
             "wal_size_mb": round(wal_size_bytes / _MIB, 3),
             "commits": writer.commits,
             "operations": writer.operations,
             "connection_pool": readers.statistics(),
+            "guards": [report.to_dict() for report in guards],
             "warnings": warnings,
         }
+
+    def guards(self) -> list[GuardReport]:
+        """Say how everything stands that must hold for the store to be trusted.
+
+        It never raises for what a guard found: in a forked child and after the files were replaced it says so.
+
+        Returns:
+            At least one report of each guard, see GuardReport; in a forked child only that of the process.
+
+        Raises:
+            StoreClosed: The store is not open.
+        """
+        lookout = self._lookout
+        if lookout is None:
+            raise self._closed_error()
+        return lookout.reports(self._wal_size_bytes())
+
+    def accept_loss(self) -> tuple[Loss, ...]:
+        """Accept that the store does not hold what it had held, and stop telling of it.
+
+        Returns:
+            The losses that were accepted, oldest first; empty where there was none.
+
+        Raises:
+            StoreClosed: The store is not open.
+        """
+        lookout = self._lookout
+        if lookout is None:
+            raise self._closed_error()
+        return lookout.accept_loss()
 
     def note_query(self, sql: str, duration_s: float, rows: int) -> None:
         """Write a question over all tiers to the performance log, if it was slow.

@@ -1,16 +1,12 @@
-"""What must hold for a connection to be trusted: same process, same file, private permissions, some disk left."""
+"""What must hold for a connection to be trusted: the same process, and the same files."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-from hybridstore.durable import PRIVATE_DIR_MODE, PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import StorageFailure, StoreForked, StoreMoved
-
-RESERVE_NAME = ".reserve"
-_MIB = 1 << 20
+from hybridstore.errors import StoreError, StoreForked, StoreMoved
+from hybridstore.hot.guard_report import GuardReport
 
 
 class _Forks:
@@ -33,7 +29,9 @@ if hasattr(os, "register_at_fork"):
 
 
 class ProcessGuard:
-    """Refuses use in a forked child: SQLite's locks and our writer thread do not cross a fork.
+    """Refuses use in a forked child, and of a store that must not be used any more.
+
+    SQLite's locks and our writer thread do not cross a fork.
 
     Args:
         path: The database, for the message.
@@ -41,8 +39,14 @@ class ProcessGuard:
 
     def __init__(self, path: Path) -> None:
         self._pid = os.getpid()
-        self._forks = _Forks.count
+        self._forks = self._expected = _Forks.count
         self._path = path
+        self._condemned: StoreError | None = None
+
+    @property
+    def condemned(self) -> StoreError | None:
+        """Why the store must not be used any more; None while it may be."""
+        return self._condemned
 
     def is_ours(self) -> bool:
         """Tell a process from its forked child.
@@ -53,31 +57,76 @@ class ProcessGuard:
         return _Forks.count == self._forks
 
     def check(self) -> None:
-        """Raise unless this is the process that opened the store.
+        """Raise unless this is the process that opened the store and the store may be used.
 
         Raises:
             StoreForked: It is a forked child.
+            StoreError: The store was condemned.
         """
-        if _Forks.count != self._forks:
-            raise StoreForked(
-                f"opened by process {self._pid}, used by its child {os.getpid()}",
-                path=str(self._path),
-                hint="open a store of its own in each process (multiprocessing: start method 'spawn')",
-            )
+        if _Forks.count != self._expected and (refusal := self._refusal()) is not None:
+            raise refusal
+
+    def condemn(self, why: StoreError) -> None:
+        """Refuse every use from now on.
+
+        Args:
+            why: The error that each use raises.
+        """
+        self._condemned = why
+        self._expected = -1  # so that a use compares one number, as before
+
+    def absolve(self) -> None:
+        """Allow use again."""
+        self._expected = self._forks
+        self._condemned = None
+
+    def report(self) -> GuardReport:
+        """Say whether this is the process that opened the store.
+
+        Returns:
+            An alarm in a forked child.
+        """
+        if self.is_ours():
+            return GuardReport("process", "ok", f"process {self._pid} opened the store")
+        error = self._forked()
+        return GuardReport("process", "alarm", error.message, error.hint)
+
+    def _refusal(self) -> StoreError | None:
+        if not self.is_ours():
+            return self._forked()
+        why = self._condemned
+        if why is None:  # absolved since the numbers were compared
+            return None
+        # One instance would collect the tracebacks of all its uses.
+        return type(why)(why.message, operation=why.operation, path=why.path, hint=why.hint)
+
+    def _forked(self) -> StoreForked:
+        return StoreForked(
+            f"opened by process {self._pid}, used by its child {os.getpid()}",
+            path=str(self._path),
+            hint="open a store of its own in each process (multiprocessing: start method 'spawn')",
+        )
 
 
 class FileGuard:
-    """Notices that the database file was moved away or replaced: SQLite would go on writing to the old one.
+    """Notices that the database or its write-ahead log was moved away or replaced: SQLite would go on with the old one.
 
     Args:
         path: The database, open in this process.
+        process: Told when the log is gone: from then on nothing may be read or written.
+
+    Attributes:
+        seq: The last commit of this process that is known to be in the right files; 0 before the first.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        status = path.stat()
-        self._identity = (status.st_dev, status.st_ino)
+    def __init__(self, path: Path, process: ProcessGuard) -> None:
+        self._process = process
         self._name = os.fspath(path)
+        self._log_name = f"{self._name}-wal"
+        self._identity = _identity(self._name)
+        self._log_identity = _identity(self._log_name)
+        self._safe_seq = self._safe_seq_before = 0
+        self.seq = 0
 
     def check(self) -> None:
         """Raise unless the path still names the file that was opened.
@@ -90,121 +139,77 @@ class FileGuard:
         except OSError:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self._identity:
-            raise StoreMoved(
-                "the database file was moved or replaced while it was open",
-                path=self._name,
-                hint="close this store, put the right file back and open it again; nothing was written to either",
-            )
+            raise self._moved()
 
+    def confirm(self, seq: int) -> None:
+        """Raise unless a commit that was just made is in the log that others will read.
 
-def make_private_root(root: Path) -> None:
-    """Create the store's folder, or check that it can be used.
+        Args:
+            seq: Its number.
 
-    Args:
-        root: The folder.
+        Raises:
+            StoreMoved: The log was removed or replaced: the commit, and maybe some before it, are in no file.
+        """
+        try:
+            status = os.stat(self._log_name)  # noqa: PTH116  once a transaction
+        except OSError:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self._log_identity:
+            if self._log_identity is not None:
+                raise self._lost(seq)
+            if status is not None:  # there was none yet when the store was opened
+                self._log_identity = (status.st_dev, status.st_ino)
+        self.seq = seq
 
-    Raises:
-        StorageFailure: It cannot be created or written.
-    """
-    try:
-        make_directories(root)
-    except OSError as error:
-        raise StorageFailure(
-            f"the store's folder cannot be created: {error.strerror}",
-            path=str(root),
-            hint="choose another root, or give this user the right to write there",
-        ) from error
-    if not os.access(root, os.W_OK | os.X_OK):
-        raise StorageFailure(
-            "this user may not write to the store's folder",
-            path=str(root),
-            hint="choose another root or change its owner",
+    def look(self) -> StoreMoved | None:
+        """Look at both files, for those who only read and for the time without writes.
+
+        Returns:
+            What is wrong, if anything is.
+        """
+        if _identity(self._name) != self._identity:
+            return self._moved()
+        if self._log_identity is not None and _identity(self._log_name) != self._log_identity:
+            return self._lost(self.seq)
+        return None
+
+    def settle(self) -> None:
+        """Note that both files were in their places; called once a second.
+
+        A checkpoint that somebody began before they removed the log may lack what was committed since, but hardly what
+        was committed two looks ago.
+        """
+        self._safe_seq_before, self._safe_seq = self._safe_seq, self.seq
+
+    def _moved(self) -> StoreMoved:
+        return StoreMoved(
+            "the database file was moved or replaced while it was open",
+            path=self._name,
+            hint="close this store, put the right file back and open it again; nothing was written to either",
         )
 
+    def _lost(self, seq: int) -> StoreMoved:
+        first = self._safe_seq_before + 1 if self._safe_seq_before else None
+        lost = (
+            f"commits {first} to {seq}"
+            if first and first <= seq
+            else f"commits up to {seq}"
+            if seq
+            else "commits"
+        )
+        error = StoreMoved(
+            f"the write-ahead log was removed or replaced while it was open: {lost} may be lost",
+            path=self._log_name,
+            hint="find what removed it (another SQLite library in this process, or somebody's rm); close the store "
+            "and open it again: its status then says whether commits are missing; record what is missing again",
+        )
+        self._process.condemn(error)
+        return error
 
-def make_private_file(path: Path) -> bool:
-    """Create an empty file that only its owner can read, unless it exists.
 
-    SQLite would create it readable by all; its -wal and -shm inherit the mode.
-
-    Args:
-        path: The database.
-
-    Returns:
-        Whether it was created now.
-    """
+def _identity(name: str) -> tuple[int, int] | None:
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE_MODE))
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise StorageFailure(
-            f"the database cannot be created: {error.strerror}",
-            path=str(path),
-            hint="check permissions and free space",
-        ) from error
-    return True
-
-
-def permission_warnings(root: Path, database: Path) -> list[str]:
-    """Say what others on this machine could read.
-
-    Args:
-        root: The store's folder.
-        database: The hot database.
-
-    Returns:
-        One sentence a problem.
-    """
-    if sys.platform == "win32":
-        return []
-    warnings = []
-    for path, mode in ((root, PRIVATE_DIR_MODE), (database, PRIVATE_FILE_MODE)):
-        actual = path.stat().st_mode & 0o777
-        if actual & ~mode & 0o077:
-            warnings.append(f"{path} is open to other users (mode {actual:o}); run: chmod {mode:o} {path}")
-    return warnings
-
-
-class ReserveFile:
-    """A little disk space set aside: with a full disk a store without its -shm cannot even be opened for reading.
-
-    Args:
-        root: The store's folder.
-        size_mb: How much, MiB; 0 keeps none.
-    """
-
-    def __init__(self, root: Path, size_mb: int) -> None:
-        self._path = root / RESERVE_NAME
-        self._size_bytes = size_mb * _MIB
-
-    def keep(self) -> bool:
-        """Set the space aside.
-
-        Returns:
-            Whether it is there.
-        """
-        if not self._size_bytes:
-            return False
-        try:
-            if self._path.exists() and self._path.stat().st_size >= self._size_bytes:
-                return True
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(
-                    os.urandom(self._size_bytes)
-                )  # a compressing file system sets nothing aside for zeros
-        except OSError:
-            self.release()
-            return False
-        return True
-
-    def release(self) -> bool:
-        """Give the space up.
-
-        Returns:
-            Whether there was any.
-        """
-        held = self._path.exists()
-        self._path.unlink(missing_ok=True)
-        return held
+        status = os.stat(name)  # noqa: PTH116  the plain call, as in check()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""The thread that copies the write-ahead log back into the database and ends readers that stay too long.
+"""The thread that copies the write-ahead log back, ends readers that stay too long and looks after the guards.
 
 Commits never pay for a checkpoint: automatic ones are off, and this thread makes passive ones, which wait for nobody
 and keep nobody waiting, on a connection of its own.
@@ -12,10 +12,12 @@ import threading
 import apsw
 
 from hybridstore.config import DatabaseConfig
-from hybridstore.hot.connection import open_connection
+from hybridstore.hot.connection import close_connection, open_connection
+from hybridstore.hot.lookout import Lookout
 from hybridstore.hot.pool import ReaderPool
 
 _INTERVAL_S = 0.05
+_ROUNDS_A_LOOK = 20
 _MIB = 1 << 20
 
 
@@ -25,14 +27,18 @@ class Housekeeping:
     Args:
         config: Where, and from which size of the log on to copy it back.
         readers: The pool whose old transactions are ended.
+        lookout: Looks once a second whether the store can be trusted.
     """
 
-    def __init__(self, config: DatabaseConfig, readers: ReaderPool) -> None:
+    def __init__(self, config: DatabaseConfig, readers: ReaderPool, lookout: Lookout) -> None:
         self._readers = readers
+        self._lookout = lookout
         self._connection = open_connection(config, write=True)
         self._connection.set_busy_handler(None)  # whoever is busy is served later
         page_size_bytes = int(self._connection.pragma("page_size"))
         self._frames_max = config.wal_checkpoint_mb * _MIB // page_size_bytes
+        self._rounds = 0
+        lookout.begin(self._connection)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hybridstore-housekeeping", daemon=True)
         self._thread.start()
@@ -49,9 +55,13 @@ class Housekeeping:
             # A full disk or a busy moment: the log stays, and the next round tries again.
             with contextlib.suppress(apsw.Error):
                 self._checkpoint()
-        self._connection.close(True)  # noqa: FBT003  positional in apsw
+            self._rounds += 1
+            if self._rounds % _ROUNDS_A_LOOK == 0:
+                self._lookout.look(self._connection)
+        self._lookout.end(self._connection)
+        close_connection(self._connection, keeps_log=self._lookout.condemned)
 
     def _checkpoint(self) -> None:
         frames, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-        if frames - copied >= self._frames_max:
+        if frames - copied >= self._frames_max and self._lookout.may_copy():
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

@@ -13,7 +13,7 @@ import apsw
 
 from hybridstore.config import DatabaseConfig
 from hybridstore.errors import InvalidValue, QueryTimeout, StoreBusy, StoreClosed
-from hybridstore.hot.connection import open_connection, translate
+from hybridstore.hot.connection import close_connection, open_connection, translate
 from hybridstore.hot.guards import ProcessGuard
 from hybridstore.hot.journal import Journal
 from hybridstore.hot.reader import NEVER, Reader, ReadTransaction, Row, late
@@ -223,7 +223,7 @@ class ReaderPool:
                 self._discard(self._points.pop() if self._points else self._scans.pop())
 
     def _discard(self, reader: Reader) -> None:
-        reader.connection.close(True)  # noqa: FBT003  positional in apsw
+        close_connection(reader.connection, keeps_log=self._guard.condemned is not None)
         with self._changed:
             self._all.discard(reader)
             self._changed.notify_all()

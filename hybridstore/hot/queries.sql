@@ -13,6 +13,10 @@ SELECT setting, value FROM settings WHERE setting >= ? AND setting < ?
 -- Number and time of the last commit; the first read of a snapshot, which fixes its moment.
 SELECT seq, ts FROM commit_clock WHERE slot = 1
 
+-- name: commit_identity
+-- The same, with the mark by which the store is known for ever.
+SELECT mark, seq, ts FROM commit_clock WHERE slot = 1
+
 -- name: balances_of_account
 -- Latest balance of every asset of an account.
 SELECT account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at

@@ -17,7 +17,7 @@ from hybridstore.durable import fsync_directory, fsync_file, make_directories
 from hybridstore.errors import SchemaMismatch, StorageFailure
 from hybridstore.hot.connection import open_connection, translate, vfs_name
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.guards import make_private_file
+from hybridstore.hot.folder import make_private_file
 from hybridstore.hot.session import WriteSession
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.migrations import MIGRATIONS, Migration

@@ -23,7 +23,7 @@ import apsw
 from hybridstore.config import DatabaseConfig, Durability
 from hybridstore.errors import HybridStoreError, InvalidValue, StoreClosed, StoreError
 from hybridstore.hot.commits import CommitLog
-from hybridstore.hot.connection import open_connection, translate
+from hybridstore.hot.connection import close_connection, open_connection, translate
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.journal import Journal
 from hybridstore.hot.session import WriteSession
@@ -66,7 +66,7 @@ class Writer:
         self._guard = guard
         self._default_full = config.durability == "full"
         self._connection = open_connection(config, write=True)
-        self._file_guard = FileGuard(config.path)
+        self.files = FileGuard(config.path, guard)
         self._session = session(self._connection)
         self._synchronous_full = self._default_full
         self._turn = threading.Lock()
@@ -202,7 +202,7 @@ class Writer:
         self._drained = True
         self._refuse_the_rest()
         with self._turn:
-            self._connection.close(True)  # noqa: FBT003  positional in apsw
+            close_connection(self._connection, keeps_log=self._guard.condemned is not None)
 
     def _take(self) -> list[_Work]:
         """Take what waits; only the holder of the turn does, so that nobody overtakes what was taken."""
@@ -229,7 +229,7 @@ class Writer:
         """
         if self._log_frames < self._log_frames_max:
             self._log_frames_due = self._log_frames_max
-        elif self._log_frames >= self._log_frames_due:
+        elif self._log_frames >= self._log_frames_due and self._guard.condemned is None:
             with contextlib.suppress(apsw.Error):  # somebody else copies, or the disk is full: later
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             # Where a reader keeps the log, trying again after every commit would only cost time.
@@ -270,7 +270,7 @@ class Writer:
 
     def _transaction(self, batch: list[_Work]) -> list[Any]:
         session, connection = self._session, self._connection
-        self._file_guard.check()
+        self.files.check()
         full = any(work[-1] for work in batch)
         if connection.in_transaction:  # a signal's exception cut a rollback short
             connection.execute("ROLLBACK")
@@ -283,6 +283,7 @@ class Writer:
             results = [operation(session, *arguments) for operation, arguments, _, _, _ in batch]
             session.finish()
             connection.execute("COMMIT")
+            self.files.confirm(session.seq)
             self.log.note(session, batch)
         except BaseException as error:
             session.forget()

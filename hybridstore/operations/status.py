@@ -23,7 +23,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         by name hot_rows, archived_rows; tiers: by name files, rows, size_bytes; open_moves; backups:
         last_full_backup, last_incremental_backup (ISO 8601, None where there is none), warning; maintenance: state
         (running, standby, starting, failed, off), pid, owner, last_report and more, see
-        :mod:`hybridstore.operations.condition`; warnings.
+        :mod:`hybridstore.operations.condition`; guards: dicts of guard, state, message, remedy; warnings.
     """
     statements = database.statements
     with database.readers.transaction() as transaction:
@@ -44,6 +44,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
     hot = database.statistics()
     maintenance = maintenance or maintenance_status(database.root)
     warnings = hot.pop("warnings") + maintenance_warnings(maintenance)
+    guards = hot.pop("guards")
     return {
         "root": str(database.root),
         "schema_version": SCHEMA_VERSION,
@@ -56,6 +57,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         "open_moves": open_moves,
         "backups": _backups(),
         "maintenance": maintenance,
+        "guards": guards,
         "warnings": warnings,
     }
 

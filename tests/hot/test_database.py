@@ -125,7 +125,7 @@ def test_the_log_is_gone_after_the_last_close(root: Path) -> None:
             second.get_latest_balance("A")
         first.record_balance_update("A", 2)
         assert (root / f"{DATABASE_NAME}-wal").exists()
-    assert sorted(path.name for path in root.iterdir()) == [".reserve", "logs", DATABASE_NAME]
+    assert sorted(path.name for path in root.iterdir()) == [".reserve", ".watermark", "logs", DATABASE_NAME]
 
 
 @pytest.mark.parametrize(

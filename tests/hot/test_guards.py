@@ -13,7 +13,8 @@ import pytest
 
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import StorageFailure, StoreMoved
-from hybridstore.hot.guards import RESERVE_NAME
+from hybridstore.hot.folder import RESERVE_NAME
+from hybridstore.hot.watermark import WATERMARK_NAME
 from hybridstore.store import HybridStore
 from tests.hot.books import contents
 from tests.hot.children import run
@@ -143,7 +144,7 @@ def test_files_and_folder_are_private(root: Path) -> None:
         os.umask(old)
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
     assert modes == dict.fromkeys(
-        (DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", RESERVE_NAME), 0o600
+        (DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", RESERVE_NAME, WATERMARK_NAME), 0o600
     )
 
 

@@ -1,0 +1,263 @@
+"""Other SQLite libraries in this process: refused where Python can tell, noticed where only the system can.
+
+POSIX locks belong to a process, not to a library. When another library in this process (Python's own ``sqlite3``,
+connectorx, ADBC, DuckDB's ``sqlite`` extension) closes the hot database, the system drops every lock this process has
+on it. That library then takes itself for the last user and removes the write-ahead log, in which commits go on.
+Windows keeps locks by handle and does not have the problem.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import urllib.parse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from hybridstore.errors import StoreError
+from hybridstore.hot.guard_report import GuardReport
+
+RULE = (
+    "ask the store instead (store.sql), or open a copy, or open it from another process; in this one no other SQLite "
+    "library may open it, because closing it there drops the store's locks"
+)
+_LIBRARIES = ("connectorx", "adbc_driver_sqlite", "sqlite_scanner")
+"""Libraries that open SQLite files without Python's ``sqlite3``, as they are named where they are loaded."""
+_LOCKS = Path("/proc/locks")
+_MAPS = Path("/proc/self/maps")
+_DESCRIPTORS = Path("/proc/self/fd")
+_SHARED_FIRST, _SHARED_BYTES = 0x4000_0002, 510
+"""Where every user of a database holds a lock in it, as SQLite's file format says."""
+_DEAD_MAN_BYTE = 128
+"""Which byte of the -shm every user holds, so that the next one knows it is not the first."""
+_LOOKS = 3
+"""The system lists locks in pieces: one that is missing in one listing may have slipped between two pieces."""
+
+Identity = tuple[int, int]
+
+
+class _Stores:
+    """The databases this process has open, by device and inode; read by the hook without a lock."""
+
+    open: dict[Identity, tuple[Path, int]] = {}  # noqa: RUF012  one for the process, like its locks
+    lock = threading.Lock()
+    is_hooked = False
+    refused = 0
+
+    @classmethod
+    def forget(cls) -> None:
+        """Forget them; runs in a forked child, which holds no locks and so cannot drop any."""
+        cls.open = {}
+        cls.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Stores.forget)
+
+
+def protect(path: Path) -> Identity:
+    """Refuse from now on that Python's ``sqlite3`` opens a database in this process.
+
+    Args:
+        path: The hot database; it exists.
+
+    Returns:
+        What to give to :func:`unprotect`.
+    """
+    status = path.stat()
+    identity = (status.st_dev, status.st_ino)
+    with _Stores.lock:
+        if not _Stores.is_hooked:  # a hook stays for the life of the process
+            sys.addaudithook(_refuse)
+            _Stores.is_hooked = True
+        count = _Stores.open.get(identity, (path, 0))[1]
+        _Stores.open[identity] = (path, count + 1)
+    return identity
+
+
+def unprotect(identity: Identity) -> None:
+    """Allow it again, once every store that asked for it is closed.
+
+    Args:
+        identity: As :func:`protect` returned it.
+    """
+    with _Stores.lock:
+        path, count = _Stores.open.pop(identity, (Path(), 0))
+        if count > 1:
+            _Stores.open[identity] = (path, count - 1)
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    """Raise when ``sqlite3.connect`` is about to open a database of ours; every other event passes at once."""
+    if event != "sqlite3.connect" or not _Stores.open:
+        return
+    for name in _names(arguments[0]):
+        try:
+            status = os.stat(name)  # noqa: PTH116  bytes are a name, too
+        except (OSError, ValueError):  # it does not exist, or is no name of a file
+            continue
+        if found := _Stores.open.get((status.st_dev, status.st_ino)):
+            _Stores.refused += 1
+            raise StoreError(
+                "the hot database is open in this process and may not be opened with another SQLite library",
+                operation="sqlite3.connect",
+                path=str(found[0]),
+                hint=RULE,
+            )
+
+
+def _names(database: object) -> list[str | bytes]:
+    """Return the files a connection string may mean."""
+    if not isinstance(database, str | bytes | os.PathLike):
+        return []
+    name: str | bytes = os.fspath(database)
+    if isinstance(name, str) and name.startswith("file:"):
+        path = urllib.parse.unquote(urllib.parse.urlsplit(name).path)
+        # A Windows drive stands behind a slash: file:///C:/folder/name.db
+        return [name, path, path.lstrip("/")]
+    return [name]
+
+
+class _Lock(NamedTuple):
+    """A lock that this process holds as long as it has the database open."""
+
+    identity: Identity
+    first: int
+    size_bytes: int
+
+
+class LockWatch:
+    """Notices that the locks of this process on the hot database are gone, and takes them again.
+
+    Args:
+        path: The hot database, which this process has open and has read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._locks = [
+            _Lock((status.st_dev, status.st_ino), first, size_bytes)
+            for name, first, size_bytes in (
+                (path, _SHARED_FIRST, _SHARED_BYTES),
+                (Path(f"{path}-shm"), _DEAD_MAN_BYTE, 1),
+            )
+            if (status := _status(name)) is not None
+        ]
+        self._is_visible = bool(self._locks) and not _missing(self._locks)
+        self._dropped = 0
+        self._dropped_at: datetime | None = None
+        self._are_lost = False
+
+    def look(self) -> bool:
+        """Look whether the locks are held; take them again where they are not.
+
+        Returns:
+            False if they are gone and could not be taken again: then the store must not be used any more.
+        """
+        if not self._is_visible:
+            return True
+        missing = self._locks
+        for _ in range(_LOOKS):
+            missing = _missing(missing)
+            if not missing:
+                return True
+        self._dropped += 1
+        self._dropped_at = datetime.now(UTC)
+        self._are_lost = not all(_take_again(lock) for lock in missing)
+        return not self._are_lost
+
+    def report(self) -> GuardReport:
+        """Say how it stands.
+
+        Returns:
+            An alarm once locks were dropped, until the store is opened again; a warning where nobody can see locks
+            and a library is loaded that may drop them.
+        """
+        refused = f"; {_Stores.refused} attempts of sqlite3 were refused" if _Stores.refused else ""
+        if self._dropped_at is not None:
+            at = self._dropped_at.isoformat(timespec="seconds")
+            since = "could not be taken again" if self._are_lost else "were taken again within a second"
+            return GuardReport(
+                "second_sqlite",
+                "alarm",
+                f"another SQLite library in this process closed the hot database and dropped the store's locks "
+                f"({self._dropped} times, last {at}); they {since}{refused}",
+                f"find the code that opens the database and change it: {RULE}; then restart this process",
+            )
+        if self._is_visible:
+            return _fine(f"the store's locks are held, as /proc/locks shows{refused}")
+        if sys.platform == "win32":
+            return _fine("Windows keeps locks by handle: no other library can drop them")
+        if loaded := _loaded():
+            return GuardReport(
+                "second_sqlite",
+                "warning",
+                f"this process has loaded {', '.join(loaded)}, which can open SQLite files, and this system does not "
+                f"show whether the store's locks are held{refused}",
+                f"do not open the hot database with it: {RULE}",
+            )
+        return _fine(
+            f"none of {', '.join(_LIBRARIES)} is loaded; this system does not show locks, and sqlite3 is "
+            f"refused{refused}"
+        )
+
+
+def _fine(message: str) -> GuardReport:
+    return GuardReport("second_sqlite", "ok", message)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _missing(locks: list[_Lock]) -> list[_Lock]:
+    """Return which locks the system does not show for this process.
+
+    The device is not compared: some file systems give another number in the list than to those who ask.
+    """
+    try:
+        lines = _LOCKS.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return locks
+    pid = str(os.getpid())
+    held = []
+    for line in lines:
+        fields = line.split()  # 1: POSIX ADVISORY READ 1234 08:01:131112 128 128
+        if len(fields) == 8 and fields[1] == "POSIX" and fields[4] == pid:  # noqa: PLR2004
+            last = sys.maxsize if fields[7] == "EOF" else int(fields[7])
+            held.append((int(fields[5].rpartition(":")[2]), int(fields[6]), last))
+    return [
+        lock
+        for lock in locks
+        if not any(inode == lock.identity[1] and first <= lock.first <= last for inode, first, last in held)
+    ]
+
+
+def _take_again(lock: _Lock) -> bool:
+    """Take a lock on a descriptor the store has open; opening and closing another would drop it again."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    for entry in os.listdir(_DESCRIPTORS):  # noqa: PTH208  numbers, not paths
+        status = _status(_DESCRIPTORS / entry)
+        if status is None or (status.st_dev, status.st_ino) != lock.identity:
+            continue
+        try:
+            fcntl.lockf(int(entry), fcntl.LOCK_SH | fcntl.LOCK_NB, lock.size_bytes, lock.first)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def _loaded() -> list[str]:
+    try:
+        text = _MAPS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = " ".join(sys.modules)
+    return [name for name in _LIBRARIES if name in text]
