@@ -6,17 +6,23 @@ the working copy.
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VARIABLE = "HYBRIDSTORE_REQUESTED_SYSTEM"
+
+DOCUMENT_ROOT = "D:/trading_data"
 
 _FENCE = re.compile(r"^```(?P<language>\w*)$")
 _HEADING = re.compile(r"^#+\s+(?P<title>.+)$")
@@ -80,6 +86,48 @@ def snippets_of(document: str) -> list[tuple[str, str]]:
         The section and the code of each.
     """
     return [(item.section, item.text) for item in items_of(document) if item.kind == "snippet"]
+
+
+def snippet(document: str, section: str) -> str:
+    """Return the Python snippet of a section."""
+    (code,) = (code for title, code in snippets_of(document) if title == section)
+    return code
+
+
+def run(
+    text: str,
+    names: dict[str, Any],
+    root: Path | None = None,
+    then: Callable[[], Awaitable[None]] | None = None,
+) -> dict[str, Any]:
+    """Run a snippet with top-level ``await`` and what follows on the same loop; return the names it leaves."""
+    ours = re.sub(r"\bsrc\.storage(\.integration_example)?\b", "hybridstore", text)
+    if root is not None:
+        ours = ours.replace(DOCUMENT_ROOT, root.as_posix())
+    code = compile(ours, "<requested system>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    assert isinstance(code, CodeType)
+
+    async def execute() -> None:
+        result = FunctionType(code, names)()
+        if inspect.isawaitable(result):
+            await result
+        if then is not None:
+            await then()
+
+    asyncio.run(execute())
+    return names
+
+
+def fill_in(text: str, arguments: str) -> str:
+    """Put arguments where a snippet leaves them out."""
+    assert text.count("...") == 1
+    return text.replace("...", arguments)
+
+
+def options_of(document: str, section: str) -> set[str]:
+    """Return the names of the options a section sets."""
+    found = [item for item in items_of(document) if item.kind == "option" and item.section == section]
+    return {item.text.partition("=")[0] for item in found}
 
 
 def _pieces(document: str) -> Iterator[tuple[str, str]]:

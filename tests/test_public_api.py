@@ -17,6 +17,8 @@ SECTION = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Example|Examples|
 
 OPENING = {"open", "initialize"}
 """A block or one call opens a store; each world has its own word for the call."""
+FRAMES = {"scan", "snapshot"}
+"""A lazy frame and a held moment are used in a thread, not on a loop; ``storage.store`` gives them there."""
 
 
 def documented_names(docstring: str, section: str) -> set[str]:
@@ -148,6 +150,16 @@ def test_both_facades_offer_the_same_calls() -> None:
     from hybridstore.hot.desk import Desk
 
     assert public_methods(AsyncDesk) == public_methods(Desk)
+    looped, plain = (
+        public_methods(hybridstore.TradingBotStorageSystem),
+        public_methods(hybridstore.HybridStore),
+    )
+    shared = plain.keys() - OPENING - FRAMES
+    assert looped.keys() - OPENING == shared
+    assert {name: looped[name] for name in shared} == {name: plain[name] for name in shared}
+    for name in ("root", "config"):
+        assert isinstance(vars(hybridstore.TradingBotStorageSystem)[name], property)
+        assert isinstance(vars(hybridstore.HybridStore)[name], property)
 
 
 # -- the checker itself ------------------------------------------------------------------------------------------

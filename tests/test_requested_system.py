@@ -7,14 +7,10 @@ Three things are given to them: what they import comes from ``hybridstore`` inst
 
 from __future__ import annotations
 
-import ast
-import asyncio
-import inspect
 import logging
 import re
 from decimal import Decimal
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
@@ -25,11 +21,7 @@ from hybridstore.clock import DAY_US
 from hybridstore.config import load_settings
 from hybridstore.operations import diagnostics
 from tests.hot.books import START_US
-from tests.requested import items_of, read_document, snippets_of
-
-PLANNED = ["Balance Manager Integration", "Portfolio Manager Integration"]
-"""Sections whose snippets cannot run yet, because the bridge to a bot's own managers is not there."""
-DOCUMENT_ROOT = "D:/trading_data"
+from tests.requested import fill_in, items_of, options_of, read_document, run, snippet, snippets_of
 
 
 @pytest.fixture(scope="module")
@@ -45,39 +37,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "trading_data"
 
 
-def snippet(document: str, section: str) -> str:
-    """Return the Python snippet of a section."""
-    (code,) = (code for title, code in snippets_of(document) if title == section)
-    return code
-
-
-def run(text: str, names: dict[str, Any], root: Path | None = None) -> dict[str, Any]:
-    """Run a snippet with top-level ``await``; return the names it leaves."""
-    ours = re.sub(r"\bsrc\.storage(\.integration_example)?\b", "hybridstore", text)
-    if root is not None:
-        ours = ours.replace(DOCUMENT_ROOT, root.as_posix())
-    code = compile(ours, "<requested system>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    assert isinstance(code, CodeType)
-
-    async def execute() -> None:
-        result = FunctionType(code, names)()
-        if inspect.isawaitable(result):
-            await result
-
-    asyncio.run(execute())
-    return names
-
-
-def fill_in(text: str, arguments: str) -> str:
-    """Put arguments where a snippet leaves them out."""
-    assert text.count("...") == 1
-    return text.replace("...", arguments)
-
-
 def test_every_snippet_has_its_test(document: str) -> None:
     sections = [section for section, _ in snippets_of(document)]
     assert len(sections) == len(re.findall("^```python$", document, re.MULTILINE))
-    tests = {"test_" + re.sub(r"\W", "_", section.lower()) for section in sections if section not in PLANNED}
+    tests = {"test_" + re.sub(r"\W", "_", section.lower()) for section in sections}
     assert [name for name in sorted(tests) if name not in globals()] == []
 
 
@@ -89,7 +52,7 @@ def test_every_name_the_snippets_import_is_public(document: str) -> None:
         for name in names.split(",")
     }
     assert {"DatabaseManager", "TradingBotStorageSystem", "RetentionPolicy"} <= wanted
-    assert wanted - {"StorageIntegrationBridge"} <= set(hybridstore.__all__)
+    assert wanted <= set(hybridstore.__all__)
 
 
 # -- quick start -------------------------------------------------------------------------------------------------
@@ -179,12 +142,6 @@ def test_the_promised_times_are_those_that_diagnostics_check(document: str) -> N
 # -- configuration -----------------------------------------------------------------------------------------------
 
 
-def options_of(document: str, section: str) -> set[str]:
-    """Return the names of the options a section sets."""
-    found = [item for item in items_of(document) if item.kind == "option" and item.section == section]
-    return {item.text.partition("=")[0] for item in found}
-
-
 def test_database_configuration(document: str, tmp_path: Path) -> None:
     root = tmp_path / "chosen"
     config = run(snippet(document, "Database Configuration"), {}, root)["config"]
@@ -230,6 +187,71 @@ def test_data_retention_policies(document: str, root: Path) -> None:
             "whole days older than seven left the active database"
         )
         assert len(store.get_balance_history("USDT")) == 10
+
+
+# -- integration -------------------------------------------------------------------------------------------------
+
+
+class Balances:
+    """A balance manager as bots have them."""
+
+    def __init__(self) -> None:
+        self.balances: dict[str, Decimal] = {}
+
+    def update_balance(self, asset: str, balance: Decimal) -> None:
+        self.balances[asset] = balance
+
+
+class Portfolio:
+    """A portfolio manager as bots have them."""
+
+    def open_position(self, symbol: str, side: str, amount: Decimal, entry_price: Decimal) -> None:
+        self.symbol, self.side, self.amount, self.entry_price = symbol, side, amount, entry_price
+
+
+def test_balance_manager_integration(document: str, root: Path) -> None:
+    manager = Balances()
+    names: dict[str, Any] = {
+        "TradingBotStorageSystem": TradingBotStorageSystem,
+        "your_balance_manager": manager,
+    }
+
+    async def trade() -> None:
+        manager.update_balance("BTC", Decimal("0.5"))
+        manager.update_balance("BTC", Decimal("0.75"))
+        await names["bridge"].close()
+        await names["storage_system"].close()
+
+    run(snippet(document, "Balance Manager Integration"), names, then=trade)
+    assert manager.balances == {"BTC": Decimal("0.75")}, "the manager works as before"
+    with HybridStore(root) as store:
+        assert store.get_balance_history("BTC").sort("id")["balance"].to_list() == [
+            Decimal("0.5"),
+            Decimal("0.75"),
+        ]
+
+
+def test_portfolio_manager_integration(document: str, root: Path) -> None:
+    """The snippet goes on with the bridge of the one before, so both run."""
+    portfolio = Portfolio()
+    names: dict[str, Any] = {
+        "TradingBotStorageSystem": TradingBotStorageSystem,
+        "your_balance_manager": Balances(),
+        "your_portfolio_manager": portfolio,
+    }
+
+    async def trade() -> None:
+        portfolio.open_position("BTC/USDT", "LONG", Decimal("0.1"), Decimal(45000))
+        await names["bridge"].close()
+        await names["storage_system"].close()
+
+    sections = ("Balance Manager Integration", "Portfolio Manager Integration")
+    run("".join(snippet(document, section) for section in sections), names, then=trade)
+    assert portfolio.symbol == "BTC/USDT", "the manager works as before"
+    with HybridStore(root) as store:
+        (position,) = store.get_open_positions()
+    assert (position.symbol, position.side, position.amount) == ("BTC/USDT", "LONG", Decimal("0.1"))
+    assert position.entry_price == 45000
 
 
 # -- monitoring --------------------------------------------------------------------------------------------------
