@@ -22,6 +22,7 @@ from hybridstore.config import (
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk
+from hybridstore.hot.known import Known, Need
 from hybridstore.hot.schema_manager import SchemaManager
 from hybridstore.schema.dataset import Dataset
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hybridstore.analytics.result import Result
     from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
+    from hybridstore.archive.lookup import ArchiveLookup
     from hybridstore.operations.supervisor import Supervisor
     from hybridstore.retention.manager import DataRetentionManager, MoveReport
 
@@ -79,11 +81,13 @@ class HybridStore(Desk):
             retention=(*settings.retention, *policies),
             maintenance=msgspec.structs.replace(settings.maintenance, mode=mode),
         )
+        self.database.archive_lookup = self._look_up
         self.schema = SchemaManager(self.database)
         super().__init__(self.database)
         self._opening = threading.Lock()
         self._analytics: Analytics | None = None
         self._retention: DataRetentionManager | None = None
+        self._archived: ArchiveLookup | None = None
         self._supervisor: Supervisor | None = None
 
     # -- life cycle ---------------------------------------------------------------------------------------------
@@ -160,6 +164,14 @@ class HybridStore(Desk):
 
             self._retention = DataRetentionManager(self.database, self._settings.retention)
         return self._retention
+
+    def _look_up(self, needs: tuple[Need, ...]) -> Known:
+        with self._opening:
+            if self._archived is None:
+                from hybridstore.archive.lookup import ArchiveLookup
+
+                self._archived = ArchiveLookup(self.database)
+        return self._archived(needs)
 
     # -- questions ----------------------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ def lazy_rows(
     complete: Sequence[str],
     publishing: Sequence[tuple[str, int]],
     hot: pa.Table,
+    superseded: Sequence[int],
     bounds: Bounds,
     columns: Sequence[str] | None,
 ) -> pl.LazyFrame:
@@ -88,6 +89,7 @@ def lazy_rows(
         complete: Paths of files all of whose rows count.
         publishing: Paths of files still being published, each with the largest row number that counts.
         hot: The hot rows.
+        superseded: Row numbers in files that no longer count.
         bounds: Which rows.
         columns: Which columns; None means all.
 
@@ -108,6 +110,8 @@ def lazy_rows(
     parts = [pl.scan_parquet(list(complete), **options)] if complete else []
     for path, visible_through in publishing:
         parts.append(pl.scan_parquet(path, **options).filter(pl.col(ROW_ID) <= visible_through))
+    if superseded:
+        parts = [part.filter(~pl.col(ROW_ID).is_in(list(superseded))) for part in parts]
     if hot.num_rows or not parts:
         rows = pl.from_arrow(hot)
         assert isinstance(rows, pl.DataFrame)

@@ -41,6 +41,7 @@ class Snapshot:
         verifier: Checks archived files before their first use.
         registry: The datasets.
         timeout_s: After how many seconds a question is given up; None means never.
+        note: Called after each question with its text, how long it took, in seconds, and its rows.
     """
 
     def __init__(
@@ -149,12 +150,13 @@ class Snapshot:
         with self._engine.cursor() as cursor:
             question = admit(cursor, query, self._registry)
             files = {name: self._needed(question, name, params) for name in question.datasets}
+            superseded = {name: self._hot.superseded(name) for name in question.datasets}
             rows = {name: self._hot.hot(name) for name in question.datasets}
             if last:
                 self._hot.release()
             try:
                 for name in question.datasets:
-                    self._show(cursor, self._registry[name], files[name], rows[name])
+                    self._show(cursor, self._registry[name], files[name], superseded[name], rows[name])
                 table = self._engine.fetch(cursor, question.sql, params, limit_s)
             except QueryFailed:
                 # Were a file taken away or changed while it was read, that is the error to raise.
@@ -191,7 +193,8 @@ class Snapshot:
         bounds = check_bounds(declared, start, end, symbol, account)
         files = prune(self._files(dataset), start_us=bounds.start_us, end_us=bounds.end_us, symbol=symbol)
         complete, publishing = self._paths(files)
-        return lazy_rows(declared, complete, publishing, self._hot.hot(dataset), bounds, columns)
+        superseded = self._hot.superseded(dataset)
+        return lazy_rows(declared, complete, publishing, self._hot.hot(dataset), superseded, bounds, columns)
 
     def _needed(self, question: Question, name: str, params: Mapping[str, object]) -> list[ArchiveFile]:
         """Return the files that may hold rows the question needs."""
@@ -209,7 +212,12 @@ class Snapshot:
         )
 
     def _show(
-        self, cursor: duckdb.DuckDBPyConnection, dataset: Dataset, files: list[ArchiveFile], rows: pa.Table
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        dataset: Dataset,
+        files: list[ArchiveFile],
+        superseded: Sequence[int],
+        rows: pa.Table,
     ) -> None:
         """Make the view of a dataset: each of its rows exactly once."""
         complete, publishing = self._paths(files)
@@ -218,5 +226,5 @@ class Snapshot:
             relation = _HOT.format(dataset.name)
             cursor.register(relation, rows)
         alike = len({file.schema_version for file in files}) <= 1
-        select = view_select(dataset, complete, publishing, relation, alike=alike)
+        select = view_select(dataset, complete, publishing, relation, alike=alike, superseded=superseded)
         self._engine.run(cursor, QUERIES["create_view"].format(name=dataset.name, select=select))

@@ -14,9 +14,11 @@ import msgspec
 
 from hybridstore.archive.layout import file_path, temporary_path
 from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.stored import stored_values
 from hybridstore.durable import PRIVATE_FILE_MODE, fsync_file, make_directories, publish_file, sha256_file
 from hybridstore.errors import ArchiveCorrupt, MoveFailed
 from hybridstore.schema.dataset import ROW_ID, Dataset
+from hybridstore.schema.keys import KEY_SEPARATOR
 from hybridstore.schema.types import LogicalType
 
 if TYPE_CHECKING:
@@ -260,6 +262,33 @@ def _read_back(path: Path, rows: pa.Table, digest: str) -> None:
             path=str(path),
             hint=hint,
         )
+
+
+def read_keys(path: Path, dataset: Dataset) -> list[str]:
+    """Return the keys of an archived file, joined as :func:`hybridstore.schema.keys.hash_text` takes them.
+
+    Args:
+        path: The file.
+        dataset: The declaration; it has a key.
+
+    Returns:
+        One text a row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        table = file.read(columns=list(dataset.key))
+    parts = []
+    for name in dataset.key:
+        values = table.column(name)
+        if not pa.types.is_string(values.type):
+            texts = [str(value) for value in stored_values(dataset, name, values)]
+            values = pa.chunked_array([pa.array(texts, pa.string())])
+        parts.append(values)
+    joined = pc.binary_join_element_wise(dataset.name, *parts, KEY_SEPARATOR)
+    return [str(text) for text in joined.to_pylist()]
 
 
 def read_ids(path: Path) -> np.ndarray[Any, Any]:

@@ -171,7 +171,7 @@ class PaperBot:
         self._net_flow = ZERO
 
 
-def _order(fill: PaperFill) -> dict[str, object]:
+def _order(fill: PaperFill) -> dict[str, Any]:
     return {
         "symbol": fill.symbol,
         "order_id": fill.order_id,

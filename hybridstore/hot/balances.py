@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from hybridstore.errors import InvalidValue
+from hybridstore.hot.balance_history import settle_report
 from hybridstore.hot.commits import touches
-from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
 from hybridstore.schema.types import (
@@ -87,6 +87,7 @@ class BalanceUpdate(msgspec.Struct, frozen=True, gc=False):
 class _Last(msgspec.Struct, frozen=True, gc=False):
     balance: Decimal
     updated_us: int
+    source: str
 
 
 def prepare_balance(
@@ -215,7 +216,7 @@ _ARGUMENTS = tuple(inspect.signature(prepare_balance).parameters)
 
 @touches("balances", "balance_history")
 def write_balance(session: WriteSession, update: BalanceUpdate) -> Balance:
-    """Append a balance to the history and make it the latest, unless a later one is known.
+    """Append a balance to the history, unless it is known, and make it the latest, unless a later one is.
 
     Args:
         session: The write transaction.
@@ -248,54 +249,77 @@ def write_balances(session: WriteSession, updates: Sequence[BalanceUpdate]) -> i
         updates: The checked balances, in order.
 
     Returns:
-        How many were recorded.
+        How many were recorded; those that were known are not counted.
     """
+    recorded = 0
     for update in updates:
-        _record(session, update)
-    return len(updates)
+        recorded += _record(session, update)
+    return recorded
 
 
-def _record(session: WriteSession, update: BalanceUpdate) -> None:
+def _record(session: WriteSession, update: BalanceUpdate) -> bool:
+    """Record a report unless it is known; return whether anything was written."""
     ts_us = session.ts_us
     account, asset, total = update.account, update.asset, update.balance
     changed_us = ts_us if update.changed_us is None else update.changed_us
     key = (account, asset)
     last = session.memory.get(key) or _load_last(session, key)
     newest = last is None or changed_us >= last.updated_us
-    change = percentage = None
-    if last is not None and newest:
-        difference = _subtract(total, last.balance)
-        change = money_text(difference, "change")
-        percentage = _percentage(difference, last.balance)
-    balance_text, hold_text, available_text = update.balance_text, update.hold_text, update.available_text
-    source = update.source
-    session.defer(
-        "insert_balance_history",
-        (account, asset, balance_text, hold_text, available_text, change, percentage, update.reason, source,
-         update.sync_status, changed_us, update.exchange_us, ts_us),
-    )  # fmt: skip
+    before = last.balance if last is not None and newest else None
+    told_when = "new"
+    if last is not None and changed_us <= last.updated_us and update.changed_us is not None:
+        before = _balance_before(session, update, changed_us)
+        told_when = settle_report(session, _history_row(update, before, changed_us, ts_us))
+        if told_when == "repeated":
+            return False
+        # A correction of an older report, or of another source's, leaves the latest as it is.
+        newest = changed_us == last.updated_us and (told_when == "new" or update.source == last.source)
+    if told_when == "new":
+        session.defer("insert_balance_history", _history_row(update, before, changed_us, ts_us))
     if newest:
-        session.memory[key] = _Last(total, changed_us)
+        session.memory[key] = _Last(total, changed_us, update.source)
         session.defer_latest(
             "upsert_balances",
             key,
             (
                 account,
                 asset,
-                balance_text,
-                hold_text,
-                available_text,
+                update.balance_text,
+                update.hold_text,
+                update.available_text,
                 update.debt_text,
-                source,
+                update.source,
                 changed_us,
                 ts_us,
             ),
         )
+    return True
+
+
+def _history_row(
+    update: BalanceUpdate, before: Decimal | None, changed_us: int, ts_us: int
+) -> tuple[Any, ...]:
+    change = percentage = None
+    if before is not None:
+        difference = _subtract(update.balance, before)
+        change = money_text(difference, "change")
+        percentage = _percentage(difference, before)
+    return (
+        update.account, update.asset, update.balance_text, update.hold_text, update.available_text, change,
+        percentage, update.reason, update.source, update.sync_status, changed_us, update.exchange_us, ts_us,
+    )  # fmt: skip
+
+
+def _balance_before(session: WriteSession, update: BalanceUpdate, changed_us: int) -> Decimal | None:
+    """Return the balance before a late report, where the hot store holds it."""
+    session.flush("insert_balance_history")
+    row = session.one("balance_before", (update.asset, changed_us, update.account))
+    return None if row is None else Decimal(row[0])
 
 
 def _load_last(session: WriteSession, key: tuple[str, str]) -> _Last | None:
     row = session.one("last_balance", key)
-    return None if row is None else _Last(Decimal(row[0]), row[1])
+    return None if row is None else _Last(Decimal(row[0]), row[1], row[2])
 
 
 def _percentage(difference: Decimal, previous: Decimal) -> str | None:
@@ -307,83 +331,3 @@ def _percentage(difference: Decimal, previous: Decimal) -> str | None:
     return (
         None if percentage.adjusted() >= MONEY_INTEGER_DIGITS else money_text(percentage, "change_percentage")
     )
-
-
-def decode_balance(row: tuple[Any, ...]) -> Balance:
-    """Turn a row of ``balances`` into a record.
-
-    Args:
-        row: account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at.
-
-    Returns:
-        The record.
-    """
-    account, asset, balance, hold, available, debt, source, updated_us, recorded_us = row
-    total = Decimal(balance)
-    updated = moment(updated_us)
-    return Balance(
-        account,
-        asset,
-        total,
-        _ZERO if hold == "0" else Decimal(hold),
-        total if available == balance else Decimal(available),
-        None if debt is None else Decimal(debt),
-        source,
-        updated,
-        updated if recorded_us == updated_us else moment(recorded_us),
-    )
-
-
-class BalanceReader:
-    """Point reads of balances; they run inline, in any thread.
-
-    Args:
-        database: The open store.
-    """
-
-    def __init__(self, database: DatabaseManager) -> None:
-        self._database = database
-        self._config = database.config
-        self._latest = database.statements["latest_balance"]
-        self._all = database.statements["balances_of_account"]
-
-    def latest(self, asset: str, account: str = DEFAULT_ACCOUNT) -> Balance | None:
-        """Return the latest balance of an asset.
-
-        Args:
-            asset: The asset.
-            account: Whose.
-
-        Returns:
-            The balance, or None where the asset was never recorded.
-
-        Raises:
-            QueryTimeout: It took longer than balance_query_timeout.
-        """
-        key = (account, asset)
-        database = self._database
-        rows = database.readers.rows(self._latest, key, self._config.balance_query_timeout)
-        if rows:
-            return database.cache.record(key, rows[0], decode_balance)
-        check_name(asset, "asset")
-        return None
-
-    def all(self, account: str = DEFAULT_ACCOUNT) -> list[Balance]:
-        """Return the latest balance of every asset of an account.
-
-        Args:
-            account: Whose.
-
-        Returns:
-            Balances by asset.
-
-        Raises:
-            QueryTimeout: It took longer than balance_query_timeout.
-        """
-        return list(
-            self._database.cache.result(("balances", account), ("balances",), lambda: self._load(account))
-        )
-
-    def _load(self, account: str) -> tuple[Balance, ...]:
-        rows = self._database.readers.rows(self._all, (account,), self._config.balance_query_timeout)
-        return tuple([decode_balance(row) for row in rows])

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from hybridstore.hot.session import WriteSession
 
 Operation = TypeVar("Operation", bound=Callable[..., Any])
-_TOUCHES = "touches"
-Touched = Callable[..., Iterable[str]]
+TOUCHES = "touches"
+"""The attribute of an operation that says what it changes."""
+Touched = Callable[..., Iterable[str] | None]
 
 
 def touches(*datasets: str) -> Callable[[Operation], Operation]:
@@ -23,7 +24,7 @@ def touches(*datasets: str) -> Callable[[Operation], Operation]:
     """
 
     def declare(operation: Operation) -> Operation:
-        setattr(operation, _TOUCHES, datasets)
+        setattr(operation, TOUCHES, datasets)
         return operation
 
     return declare
@@ -40,7 +41,7 @@ def touches_by(find: Touched) -> Callable[[Operation], Operation]:
     """
 
     def declare(operation: Operation) -> Operation:
-        setattr(operation, _TOUCHES, find)
+        setattr(operation, TOUCHES, find)
         return operation
 
     return declare
@@ -76,7 +77,7 @@ class CommitLog:
         for operation, arguments, *_ in batch:
             if operation in told:
                 continue
-            names = getattr(operation, _TOUCHES, None)
+            names = getattr(operation, TOUCHES, None)
             if callable(names):
                 names = names(*arguments)
             else:

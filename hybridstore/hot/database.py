@@ -22,6 +22,7 @@ from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.guards import ProcessGuard
 from hybridstore.hot.housekeeping import Housekeeping
 from hybridstore.hot.journal import Journal
+from hybridstore.hot.known import Lookup
 from hybridstore.hot.lookout import Lookout
 from hybridstore.hot.pool import ReaderPool
 from hybridstore.hot.result_cache import ResultCache
@@ -53,6 +54,7 @@ class DatabaseManager:
         clock: Where the time comes from.
         registry: Every dataset the store knows.
         statements: The named SQL of the hot path, with the generated statements of every dataset.
+        archive_lookup: Finds rows in archived files; whoever puts the rooms together sets it (see store.py).
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class DatabaseManager:
             **load_named_sql("hybridstore.hot", "tiering.sql"),
         }
         self.adopt(self.registry)
+        self.archive_lookup: Lookup | None = None
         self._writer: Writer | None = None
         self._readers: ReaderPool | None = None
         self._cache: ResultCache | None = None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from hybridstore.config import Durability
+from hybridstore.hot.balance_reader import BalanceReader
 from hybridstore.hot.balances import (
     DEFAULT_ACCOUNT,
     Balance,
-    BalanceReader,
     Moment,
     Money,
     prepare_balance,
@@ -19,20 +19,16 @@ from hybridstore.hot.balances import (
 )
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import prepare_fill
-from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks
-from hybridstore.hot.orders import prepare_order, write_order
+from hybridstore.hot.market_desk import MarketDesk
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
-from hybridstore.hot.positions import close_position, price_position, write_mark, write_marks, write_position
-from hybridstore.hot.rows import RowCounts, prepare_rows, write_rows
-from hybridstore.hot.trades import FillResult, write_fill
+from hybridstore.hot.positions import close_position, price_position, write_position
+from hybridstore.hot.trades import FillResult, TradeReader, write_fill
 from hybridstore.hot.valuation import PortfolioReader
 from hybridstore.portfolio.summary import PortfolioSummary
 from hybridstore.schema.types import check_timestamp, to_decimal
 
-Row = Mapping[str, object] | Sequence[object]
 
-
-class Desk:
+class Desk(MarketDesk):
     """Records and looks up; every write returns when it is durable.
 
     Args:
@@ -41,15 +37,15 @@ class Desk:
     Attributes:
         balances: Point reads of balances.
         positions: Point reads of positions.
-        marks: Point reads of marks.
+        trades: Point reads of fills.
         portfolio: The portfolio's value.
     """
 
     def __init__(self, database: DatabaseManager) -> None:
-        self._database = database
+        super().__init__(database)
         self.balances = BalanceReader(database)
         self.positions = PositionReader(database)
-        self.marks = MarkReader(database)
+        self.trades = TradeReader(database)
         self.portfolio = PortfolioReader(database)
 
     # -- balances -----------------------------------------------------------------------------------------------
@@ -81,7 +77,7 @@ class Desk:
             InvalidValue: A value does not fit; nothing was written.
         """
         update = prepare_balance(asset, balance, hold_trade, source, **details)
-        return self._database.writer.call(write_balance, update, durability=durability)
+        return self._recorder.call(durability, write_balance, update)
 
     def batch_update_balances(
         self, rows: Iterable[object], *, account: str = DEFAULT_ACCOUNT, durability: Durability | None = None
@@ -96,9 +92,7 @@ class Desk:
         Returns:
             How many were recorded.
         """
-        return self._database.writer.call(
-            write_balances, prepare_balances(rows, account), durability=durability
-        )
+        return self._recorder.call(durability, write_balances, prepare_balances(rows, account))
 
     def get_latest_balance(self, asset: str, account: str = DEFAULT_ACCOUNT) -> Balance | None:
         """Return the latest balance of an asset, also after all its history was archived.
@@ -149,10 +143,18 @@ class Desk:
             The trade and the position.
         """
         order = prepare_fill(symbol, side, price, amount, **details)
-        return self._database.writer.call(write_fill, order, durability=durability)
+        return self._recorder.call(durability, write_fill, order)
 
     def create_position(
-        self, position_id: str, symbol: str, side: str, amount: Money, entry_price: Money, **details: Any
+        self,
+        position_id: str,
+        symbol: str,
+        side: str,
+        amount: Money,
+        entry_price: Money,
+        *,
+        durability: Durability | None = None,
+        **details: Any,
     ) -> Position:
         """Open a position by hand.
 
@@ -162,28 +164,38 @@ class Desk:
             side: LONG or SHORT.
             amount: Units of base, or contracts.
             entry_price: In quote.
+            durability: "full", "normal", or None for the store's own.
             **details: See :func:`hybridstore.hot.position_rows.prepare_position`.
 
         Returns:
             The position.
         """
         order = prepare_position(position_id, symbol, side, amount, entry_price, **details)
-        return self._database.writer.call(write_position, order)
+        return self._recorder.call(durability, write_position, order)
 
-    def update_position_price(self, position_id: str, price: Money) -> Position:
+    def update_position_price(
+        self, position_id: str, price: Money, *, durability: Durability | None = None
+    ) -> Position:
         """Mark one position.
 
         Args:
             position_id: The position.
             price: The mark, in quote.
+            durability: "full", "normal", or None for the store's own.
 
         Returns:
             The position with its unrealised profit.
         """
-        return self._database.writer.call(price_position, position_id, to_decimal(price, "price"))
+        return self._recorder.call(durability, price_position, position_id, to_decimal(price, "price"))
 
     def close_position(
-        self, position_id: str, price: Money, reason: str | None = None, closed_at: Moment | None = None
+        self,
+        position_id: str,
+        price: Money,
+        reason: str | None = None,
+        closed_at: Moment | None = None,
+        *,
+        durability: Durability | None = None,
     ) -> Position:
         """Close a position by hand.
 
@@ -192,13 +204,14 @@ class Desk:
             price: In quote.
             reason: Why.
             closed_at: When; None means the commit's time.
+            durability: "full", "normal", or None for the store's own.
 
         Returns:
             The closed position.
         """
         closed_us = None if closed_at is None else check_timestamp(closed_at, "closed_at")
         exact = to_decimal(price, "price")
-        return self._database.writer.call(close_position, position_id, exact, reason, closed_us)
+        return self._recorder.call(durability, close_position, position_id, exact, reason, closed_us)
 
     def get_position(self, position_id: str) -> Position | None:
         """Return a position of the hot store.
@@ -222,44 +235,6 @@ class Desk:
         """
         return self.positions.open(account)
 
-    def record_mark(self, symbol: str, *, durability: Durability | None = None, **prices: Any) -> int:
-        """Make prices the latest of their market and mark its open positions.
-
-        Args:
-            symbol: The market.
-            durability: "full", "normal", or None for the store's own.
-            **prices: bid, ask, last, mark, marked_at; see :func:`hybridstore.hot.market.prepare_mark`.
-
-        Returns:
-            How many positions were marked.
-        """
-        return self._database.writer.call(write_mark, prepare_mark(symbol, **prices), durability=durability)
-
-    def record_marks(
-        self, marks: Iterable[Mapping[str, Any]], *, durability: Durability | None = None
-    ) -> int:
-        """Do :meth:`record_mark` for many, in order, in one transaction.
-
-        Args:
-            marks: Each the arguments of :func:`hybridstore.hot.market.prepare_mark`.
-            durability: "full", "normal", or None for the store's own.
-
-        Returns:
-            How many prices were taken; the others are older than what is known.
-        """
-        return self._database.writer.call(write_marks, prepare_marks(marks), durability=durability)
-
-    def get_mark(self, symbol: str) -> Mark | None:
-        """Return the latest prices of a market.
-
-        Args:
-            symbol: The market.
-
-        Returns:
-            The prices, or None.
-        """
-        return self.marks.latest(symbol)
-
     def get_portfolio_summary(
         self, account: str = DEFAULT_ACCOUNT, base_currency: str = "USDT"
     ) -> PortfolioSummary:
@@ -273,65 +248,3 @@ class Desk:
             The summary; assets without a price are named, never counted as zero.
         """
         return self.portfolio.summary(account, base_currency)
-
-    # -- rows of any dataset ------------------------------------------------------------------------------------
-
-    def insert(self, dataset: str, rows: Iterable[Row], *, durability: Durability | None = None) -> RowCounts:
-        """Record rows of an event or market dataset, built-in or the user's own.
-
-        Args:
-            dataset: Its name.
-            rows: Mappings by column name, or sequences in declared order without ``recorded_at``.
-            durability: "full", "normal", or None for the store's own.
-
-        Returns:
-            How many were new, repeated and corrected.
-        """
-        declaration = self._database.registry[dataset]
-        prepared = prepare_rows(declaration, rows)
-        return self._database.writer.call(write_rows, declaration, prepared, durability=durability)
-
-    def record_market_trades(self, rows: Iterable[Row], *, durability: Durability | None = None) -> RowCounts:
-        """Record public trades.
-
-        Args:
-            rows: (symbol, trade_id, price, amount, side, traded_at) or mappings.
-            durability: "full", "normal", or None for the store's own.
-
-        Returns:
-            How many were new, repeated and corrected.
-        """
-        return self.insert("market_trades", rows, durability=durability)
-
-    def record_candles(self, rows: Iterable[Row]) -> RowCounts:
-        """Record candles; the forming one may be given again until it closes.
-
-        Args:
-            rows: (symbol, timeframe, opened_at, open, high, low, close, volume) or mappings.
-
-        Returns:
-            How many were new, repeated and corrected.
-        """
-        return self.insert("candles", rows)
-
-    def record_ledger_entries(self, rows: Iterable[Row]) -> RowCounts:
-        """Record deposits, withdrawals, transfers, funding and other entries that no fill causes.
-
-        Args:
-            rows: (account, entry_id, type, asset, amount, reference, occurred_at) or mappings.
-
-        Returns:
-            How many were new, repeated and corrected.
-        """
-        return self.insert("ledger", rows)
-
-    def record_order(self, **columns: object) -> bool:
-        """Record the state of an order.
-
-        Args:
-            **columns: Columns of the ``orders`` dataset.
-
-        Returns:
-            Whether it is the latest state known.
-        """
-        return self._database.writer.call(write_order, prepare_order(columns))

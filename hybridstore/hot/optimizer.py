@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from hybridstore.config import Durability
+from hybridstore.hot.balance_reader import BalanceReader
 from hybridstore.hot.balances import (
     DEFAULT_ACCOUNT,
     Balance,
-    BalanceReader,
     Moment,
     Money,
     prepare_balance,
@@ -20,6 +20,7 @@ from hybridstore.hot.balances import (
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
 from hybridstore.hot.positions import price_position, write_position
+from hybridstore.hot.recorder import Recorder
 from hybridstore.schema.types import to_decimal
 
 
@@ -61,7 +62,7 @@ class BalanceQueries:
     """
 
     def __init__(self, database: DatabaseManager) -> None:
-        self._database = database
+        self._recorder = Recorder(database)
         self._reader = BalanceReader(database)
 
     async def insert_balance_entry(
@@ -102,7 +103,7 @@ class BalanceQueries:
             asset, balance, hold_trade, source, account=account, reason=reason, changed_at=changed_at,
             exchange_at=exchange_at, debt=debt,
         )  # fmt: skip
-        return await self._database.writer.submit_async(durability, write_balance, update)
+        return await self._recorder.call_async(durability, write_balance, update)
 
     async def insert_balance_entries(
         self, rows: Iterable[object], *, account: str = DEFAULT_ACCOUNT, durability: Durability | None = None
@@ -118,7 +119,7 @@ class BalanceQueries:
             How many were recorded.
         """
         updates = prepare_balances(rows, account)
-        return await self._database.writer.submit_async(durability, write_balances, updates)
+        return await self._recorder.call_async(durability, write_balances, updates)
 
     async def get_latest_balance(self, asset: str, account: str = DEFAULT_ACCOUNT) -> Balance | None:
         """Return the latest balance of an asset, read inline.
@@ -152,7 +153,7 @@ class PositionQueries:
     """
 
     def __init__(self, database: DatabaseManager) -> None:
-        self._database = database
+        self._recorder = Recorder(database)
         self._reader = PositionReader(database)
 
     async def create_position(
@@ -172,7 +173,7 @@ class PositionQueries:
             The position; it is durable.
         """
         order = prepare_position(position_id, symbol, side, amount, entry_price, **details)
-        return await self._database.writer.submit_async(None, write_position, order)
+        return await self._recorder.call_async(None, write_position, order)
 
     async def update_position_price(self, position_id: str, price: Money) -> Position:
         """Mark one position.
@@ -185,7 +186,7 @@ class PositionQueries:
             The position with its unrealised profit.
         """
         mark = to_decimal(price, "price")
-        return await self._database.writer.submit_async(None, price_position, position_id, mark)
+        return await self._recorder.call_async(None, price_position, position_id, mark)
 
     async def get_position(self, position_id: str) -> Position | None:
         """Return a position, read inline.

@@ -103,7 +103,7 @@ def fill_position(
     Returns:
         What it did.
     """
-    held = _find(session, account, symbol, position_id)
+    held = _find(session, account, symbol, position_id, bot)
     if parse_symbol(symbol).is_spot and fill.side == "sell":
         if held is None:
             return FillEffect(None, None, Decimal(0))
@@ -248,17 +248,11 @@ def _open(session: WriteSession, position_id: str) -> Held:
     return held
 
 
-def _find(session: WriteSession, account: str, symbol: str, position_id: str | None) -> Held | None:
+def _find(
+    session: WriteSession, account: str, symbol: str, position_id: str | None, bot: str | None
+) -> Held | None:
     if position_id is None:
-        ids = [
-            found for found in _open_ids_of_symbol(session, symbol)
-            if _open(session, found).account == account
-        ]  # fmt: skip
-        if len(ids) > 1:
-            raise InvalidValue(
-                f"{account} has {len(ids)} open positions on {symbol}", hint="say which one with position_id="
-            )
-        return _open(session, ids[0]) if ids else None
+        return _find_open(session, account, symbol, bot)
     held = _load(session, position_id)
     if held is None:
         return None
@@ -268,6 +262,21 @@ def _find(session: WriteSession, account: str, symbol: str, position_id: str | N
             hint=f"a fill on {symbol} of {account} needs an open position there, or a new id",
         )
     return held
+
+
+def _find_open(session: WriteSession, account: str, symbol: str, bot: str | None) -> Held | None:
+    """Find the position a fill is for: the bot's own, else one that is no bot's, else the only one there is."""
+    there = [_open(session, found) for found in _open_ids_of_symbol(session, symbol)]
+    of_account = [held for held in there if held.account == account]
+    candidates = [held for held in of_account if held.bot == bot]
+    if not candidates:
+        candidates = [held for held in of_account if bot is None or held.bot is None]
+    if len(candidates) > 1:
+        raise InvalidValue(
+            f"{account} has {len(candidates)} open positions on {symbol}",
+            hint="say which one with position_id=",
+        )
+    return candidates[0] if candidates else None
 
 
 def _open_ids_of_symbol(session: WriteSession, symbol: str) -> list[str]:

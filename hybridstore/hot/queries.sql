@@ -29,7 +29,7 @@ FROM balances WHERE account = ? AND asset = ?
 
 -- name: last_balance
 -- What the change of the next balance is computed from.
-SELECT balance, updated_at FROM balances WHERE account = ? AND asset = ?
+SELECT balance, updated_at, source FROM balances WHERE account = ? AND asset = ?
 
 -- name: open_position_ids
 -- Ids of the open positions of a market, over all accounts: those a mark applies to.
@@ -54,3 +54,41 @@ WHERE state IN ('claimed', 'publishing')
 -- name: schema_version
 -- Version of the schema the store is at; 0 for a new one.
 SELECT user_version FROM pragma_user_version
+
+-- name: open_orders
+-- Every open order of an account.
+SELECT id, account, symbol, order_id, client_order_id, side, type, time_in_force, status, price,
+  trigger_price, amount, filled, average, cost, reduce_only, post_only, created_at, updated_at,
+  last_trade_at, strategy, bot, recorded_at
+FROM orders WHERE account = ? AND status = 'open'
+
+-- name: open_orders_of_symbol
+-- The open orders of an account in one market.
+SELECT id, account, symbol, order_id, client_order_id, side, type, time_in_force, status, price,
+  trigger_price, amount, filled, average, cost, reduce_only, post_only, created_at, updated_at,
+  last_trade_at, strategy, bot, recorded_at
+FROM orders WHERE account = ? AND symbol = ? AND status = 'open'
+
+-- name: last_trade
+-- The fill of a market that was executed last.
+SELECT id, account, symbol, trade_id, order_id, synthetic_id, side, price, amount, contract_size,
+  quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl,
+  realized_pnl_exchange, position_id, strategy, bot, executed_at, info, recorded_at
+FROM trades WHERE account = ? AND symbol = ? ORDER BY executed_at DESC, id DESC LIMIT 1
+
+-- name: balances_at
+-- What is known of a balance at one moment from one source.
+SELECT id, account, asset, balance, hold_trade, available, change, change_percentage, reason, source,
+  sync_status, changed_at, exchange_at, recorded_at
+FROM balance_history WHERE asset = ? AND changed_at = ? AND account = ? AND source = ?
+
+-- name: balance_before
+-- The balance of an asset before a moment.
+SELECT balance FROM balance_history
+WHERE asset = ? AND changed_at < ? AND account = ? ORDER BY changed_at DESC, id DESC LIMIT 1
+
+-- name: rewrite_balance_history
+-- Another content of a report of a balance.
+UPDATE balance_history SET account = ?, asset = ?, balance = ?, hold_trade = ?, available = ?, change = ?, change_percentage = ?,
+  reason = ?, source = ?, sync_status = ?, changed_at = ?, exchange_at = ?, recorded_at = ?
+WHERE id = ?

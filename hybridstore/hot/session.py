@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 
 from hybridstore.clock import Clock
+from hybridstore.hot.known import NOTHING, Known
 from hybridstore.schema.types import moment
 
 SEQ_START = 1 << 48
@@ -38,6 +39,7 @@ class WriteSession:
         recorded_at: The same as a datetime.
         foreign: Whether somebody else committed, or this process failed to, since its last commit.
         memory: Remembered rows, by whatever key an operation chooses; emptied on rollback.
+        known: What was found in the archives for the operation that runs.
         execute: Runs a statement on the writer's connection.
         sql: Named statements.
     """
@@ -53,6 +55,7 @@ class WriteSession:
         self.seq = 0
         self.ts_us = 0
         self.foreign = True
+        self.known: Known = NOTHING
         self.recorded_at = moment(0)
         self._clock = clock
 
@@ -98,6 +101,16 @@ class WriteSession:
             self._deferred[name] = [row]
         else:
             rows.append(row)
+
+    def flush(self, name: str) -> None:
+        """Run what was put off of one statement, so that it is seen by what comes next.
+
+        Args:
+            name: The statement.
+        """
+        rows = self._deferred.pop(name, None)
+        if rows:
+            self.executemany(self.sql[name], rows)
 
     def defer_latest(self, name: str, key: Any, row: Any) -> None:
         """Put off a statement to the end of the transaction, where only the last row of each key runs.

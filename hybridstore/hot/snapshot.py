@@ -40,6 +40,7 @@ class HotSnapshot:
         self._transaction: ReadTransaction | None = None
         self._held = ExitStack()
         self._manifests: dict[str, tuple[tuple[Any, ...], ...]] = {}
+        self._superseded: dict[str, tuple[int, ...]] = {}
         self._tables: dict[str, pa.Table] = {}
         self._lock = threading.Lock()
 
@@ -81,6 +82,23 @@ class HotSnapshot:
             if rows is None:
                 sql = self._database.statements["manifest_of_dataset"]
                 rows = self._manifests[dataset] = tuple(self._open().rows(sql, (dataset,)))
+            return rows
+
+    def superseded(self, dataset: str) -> tuple[int, ...]:
+        """Return the archived rows of a dataset that no longer count.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            Their row numbers.
+        """
+        with self._lock:
+            rows = self._superseded.get(dataset)
+            if rows is None:
+                sql = self._database.statements["superseded_of_dataset"]
+                rows = tuple([row[0] for row in self._open().rows(sql, (dataset,))])
+                self._superseded[dataset] = rows
             return rows
 
     def hot(self, dataset: str) -> pa.Table:

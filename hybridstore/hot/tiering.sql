@@ -49,3 +49,26 @@ SELECT entry, sha256 FROM audit_log ORDER BY entry DESC LIMIT 1
 -- name: audit_entries
 -- The whole audit chain in order.
 SELECT entry, occurred_at, action, detail, previous_sha256, sha256 FROM audit_log ORDER BY entry
+
+-- name: archived_until
+-- End of the newest unit of a dataset of which something is archived.
+SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_start_us
+WHERE dataset = ? AND replaced_seq IS NULL ORDER BY start_us DESC LIMIT 1
+
+-- name: files_of_day
+-- Files whose partition covers a moment: it begins no later than the first parameter and ends after the second.
+SELECT file_id FROM archive_files INDEXED BY archive_files_by_dataset_start_us
+WHERE dataset = ? AND replaced_seq IS NULL AND start_us <= ? AND end_us > ?
+
+-- name: superseded_of_dataset
+-- Archived rows of a dataset that no longer count.
+SELECT row_id FROM superseded_rows WHERE dataset = ?
+
+-- name: remember_key
+-- Where a key is archived; one that is archived under several days may be anywhere.
+INSERT INTO archived_keys (key_hash, archived_day) VALUES (?, ?)
+ON CONFLICT (key_hash) DO UPDATE SET archived_day = NULL WHERE archived_day IS NOT excluded.archived_day
+
+-- name: versions_of_key
+-- Earlier versions of a row, by the hash of its key.
+SELECT dataset, old_row FROM corrections WHERE key_hash = ?

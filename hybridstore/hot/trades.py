@@ -6,11 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from hybridstore.hot.archived import Wanted, find_archived
+from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.commits import touches
+from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import FillOrder
+from hybridstore.hot.known import Stored
 from hybridstore.hot.position_rows import Position
 from hybridstore.hot.positions import FillEffect, fill_position
-from hybridstore.hot.rows import correct_row
+from hybridstore.hot.rows import correct_row, is_old_version, key_of, supersede_row
 from hybridstore.hot.session import WriteSession
 from hybridstore.portfolio.fill import FillInput
 from hybridstore.portfolio.ledger import fill_entries
@@ -100,7 +104,9 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
     if not columns["synthetic_id"]:
         found = session.one("find_trades", key)
         if found is not None:
-            return _known(session, order, found)
+            return _known(session, order, found, archived=False)
+        for rows in find_archived(session, TRADES, [Wanted(key, order.executed_us)]).values():
+            return _known(session, order, rows[0], archived=True)
     executed_us = session.ts_us if order.executed_us is None else order.executed_us
     effect = fill_position(
         session,
@@ -146,7 +152,7 @@ def _stored(columns: dict[str, Any], effect: FillEffect, executed_us: int, ts_us
     return [computed[name] if name in computed else columns[name] for name in TRADES.column_names]
 
 
-def _known(session: WriteSession, order: FillOrder, found: tuple[Any, ...]) -> FillResult:
+def _known(session: WriteSession, order: FillOrder, found: Stored, *, archived: bool) -> FillResult:
     given = dict(order.columns)
     if order.executed_us is not None:
         given["executed_at"] = order.executed_us
@@ -162,8 +168,15 @@ def _known(session: WriteSession, order: FillOrder, found: tuple[Any, ...]) -> F
     }
     if changed:
         row = [changed.get(name, found[_PLACE[name]]) for name in TRADES.column_names]
-        correct_row(session, TRADES, found, row)
-        found = (found[0], *row)
+        said = {name: value for name, value in given.items() if value is not None and name != "info"}
+        if is_old_version(session, TRADES, key_of(TRADES, row), said):
+            changed = {}
+        elif archived:
+            supersede_row(session, TRADES, found, row)
+            found = (found[0], *row)
+        else:
+            correct_row(session, TRADES, found, row)
+            found = (found[0], *row)
     return FillResult(decode_trade(found), None, repeated=not changed)
 
 
@@ -184,3 +197,29 @@ def decode_trade(row: tuple[Any, ...]) -> Trade:
     for name in ("executed_at", "recorded_at"):
         fields[name] = moment(fields[name])
     return Trade(**fields)
+
+
+class TradeReader:
+    """Point reads of the bot's own fills; they run inline, in any thread.
+
+    Args:
+        database: The open store.
+    """
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+
+    def last(self, symbol: str, account: str = DEFAULT_ACCOUNT) -> Trade | None:
+        """Return the fill of a market that was executed last, as far as the hot store knows.
+
+        Args:
+            symbol: The market.
+            account: Whose.
+
+        Returns:
+            The fill, or None where the hot store holds none.
+        """
+        database = self._database
+        timeout_ms = database.config.position_query_timeout
+        rows = database.readers.rows(database.statements["last_trade"], (account, symbol), timeout_ms)
+        return database.cache.record(("trade", account, symbol), rows[0], decode_trade) if rows else None

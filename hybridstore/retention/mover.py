@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING
 from hybridstore.archive.layout import temporary_path
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
-from hybridstore.archive.writing import Target, read_ids, write_archive
+from hybridstore.archive.writing import Target, read_ids, read_keys, write_archive
+from hybridstore.clock import DAY_US
 from hybridstore.config import Durability
 from hybridstore.durable import fsync_directory, fsync_file, write_error
 from hybridstore.errors import ArchiveCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.transfer import read_rows
 from hybridstore.retention.policy import PlannedMove
-from hybridstore.retention.steps import Move, Step, abandon, claim, publish
+from hybridstore.retention.steps import Move, Step, abandon, claim, publish, remember_keys
 from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.keys import hash_text
 from hybridstore.schema.migrations import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ class Mover:
         file = self._write(dataset, move)
         if file is None:
             return None
+        self._remember_keys(dataset, file)
         self._publish(dataset, move, file, read_ids(self._database.root / file.path))
         return file
 
@@ -204,6 +207,24 @@ class Mover:
             pace.note(result.work_s * 1000, held_s * 1000, result.seq)
             time.sleep(pace.pause_s)
             position, done_through = end, step.through
+
+    def _remember_keys(self, dataset: Dataset, file: ArchiveFile) -> None:
+        """Note where the file's rows can be found by key, before any of them leaves the hot store.
+
+        A key that is noted though its row never left is looked for in vain, and nothing else comes of it.
+        """
+        if not dataset.remembers_keys:
+            return
+        day = file.start_us // DAY_US
+        hashes = sorted(map(hash_text, read_keys(self._database.root / file.path, dataset)))
+        pace = _Pace()
+        position = 0
+        while position < len(hashes):
+            step = hashes[position : position + pace.step_rows]
+            result = self._database.writer.call(remember_keys, step, day, durability="normal")
+            pace.note(result.work_s * 1000, (time.perf_counter() - result.begun_s) * 1000, result.seq)
+            time.sleep(pace.pause_s)
+            position += len(step)
 
     def _done_through(self, file: ArchiveFile) -> int:
         found = self._database.readers.rows(self._database.statements["find_archive_files"], (file.file_id,))

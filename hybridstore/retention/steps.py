@@ -7,6 +7,7 @@ from typing import Any
 
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.errors import MoveFailed
+from hybridstore.hot.commits import touches
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
 from hybridstore.retention.audit import next_entry
@@ -116,6 +117,23 @@ def abandon(session: WriteSession, move: Move) -> None:
     session.run("finish_move", ("abandoned", None, session.ts_us, move.move_id))
 
 
+@touches()
+def remember_keys(session: WriteSession, hashes: list[int], day: int) -> StepResult:
+    """Note under which day rows are archived, by the hashes of their keys.
+
+    Args:
+        session: The write transaction.
+        hashes: See :func:`hybridstore.schema.keys.key_hash`.
+        day: Their UTC day since 1970.
+
+    Returns:
+        What it saw.
+    """
+    begun_s = time.perf_counter()
+    session.executemany(session.sql["remember_key"], [(key_hash, day) for key_hash in hashes])
+    return StepResult(begun_s, time.perf_counter() - begun_s, session.seq)
+
+
 def publish(session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step) -> StepResult:
     """Make some of a file's rows count and delete the same rows from the hot store, in one transaction.
 
@@ -134,6 +152,7 @@ def publish(session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFi
     """
     begun_s = time.perf_counter()
     visible_through = None if step.last else step.through
+    session.memory.clear()  # what this process's writer remembers of the archives
     if session.one("find_archive_files", (file.file_id,)) is None:
         counted = {**file.to_dict(), "visible_through": visible_through, "created_seq": session.seq}
         session.run("insert_archive_files", ArchiveFile(**counted).as_row())

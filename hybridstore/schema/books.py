@@ -73,6 +73,7 @@ BALANCE_HISTORY = Dataset(
         _time("exchange_at", "The exchange's own time.", nullable=True),
         _RECORDED_AT,
     ),
+    indexes=(Index(("asset", "changed_at")),),
     tiering=Tiering(time="changed_at", cluster=("account", "asset", "changed_at", "id"), symbol="asset"),
 )
 
@@ -148,7 +149,12 @@ POSITION_EVENTS = Dataset(
         _RECORDED_AT,
     ),
     key=("position_id", "seq"),
-    tiering=Tiering(time="occurred_at", cluster=("account", "symbol", "position_id", "seq"), symbol="symbol"),
+    tiering=Tiering(
+        time="occurred_at",
+        cluster=("account", "symbol", "position_id", "seq"),
+        symbol="symbol",
+        settled_time=True,
+    ),
 )
 
 ORDERS = Dataset(
@@ -189,6 +195,29 @@ ORDERS = Dataset(
     ),
 )
 
+ORDER_EVENTS = Dataset(
+    name="order_events",
+    kind="event",
+    doc="The state of an order as it was reported at one moment: its life cycle.",
+    columns=(
+        _ACCOUNT,
+        _SYMBOL,
+        _name("order_id", "The order."),
+        Column("status", _NAME, "Life cycle.", choices=("open", *TERMINAL_ORDER_STATUSES)),
+        _money("price", "Limit price.", nullable=True),
+        _money("amount", "Ordered."),
+        _money("filled", "Filled so far."),
+        _money("average", "Average fill price.", nullable=True),
+        _money("cost", "Filled in quote.", nullable=True),
+        _time("occurred_at", "When it was in this state, by the report."),
+        _STRATEGY,
+        _BOT,
+        _RECORDED_AT,
+    ),
+    key=("account", "symbol", "order_id", "occurred_at", "status", "filled"),
+    tiering=Tiering(time="occurred_at", cluster=("account", "symbol", "occurred_at", "id"), symbol="symbol"),
+)
+
 TRADES = Dataset(
     name="trades",
     kind="event",
@@ -219,6 +248,7 @@ TRADES = Dataset(
         _RECORDED_AT,
     ),
     key=("account", "symbol", "trade_id", "order_id"),
+    indexes=(Index(("account", "symbol", "executed_at")),),
     tiering=Tiering(time="executed_at", cluster=("account", "symbol", "executed_at", "id"), symbol="symbol"),
 )
 
@@ -253,7 +283,6 @@ LEDGER = Dataset(
         _RECORDED_AT,
     ),
     key=("account", "entry_id"),
-    indexes=(Index(("account", "asset", "occurred_at")),),
     tiering=Tiering(time="occurred_at", cluster=("account", "asset", "occurred_at", "id"), symbol="asset"),
 )
 
@@ -331,6 +360,7 @@ BOOKS = (
     POSITIONS,
     POSITION_EVENTS,
     ORDERS,
+    ORDER_EVENTS,
     TRADES,
     LEDGER,
     PORTFOLIO_SNAPSHOTS,

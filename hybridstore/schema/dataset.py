@@ -98,6 +98,8 @@ class Tiering(msgspec.Struct, frozen=True):
         when: Only rows whose column holds one of these texts may leave (None: all whose ``time`` is set).
         hot_days: Default age in whole days from which rows leave.
         symbol: The column whose smallest and largest value the manifest keeps for pruning.
+        settled_time: Whether the time of a row is certain and never given differently, as that of a public trade:
+            then its day alone says where to look whether it is archived.
     """
 
     time: str
@@ -105,6 +107,7 @@ class Tiering(msgspec.Struct, frozen=True):
     when: tuple[str, tuple[str, ...]] | None = None
     hot_days: int = 7
     symbol: str | None = None
+    settled_time: bool = False
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -175,6 +178,12 @@ class Dataset(msgspec.Struct, frozen=True):
     def numbered(self) -> bool:
         """Whether rows carry a row number: tiered datasets and internal logs do."""
         return self.tiering is not None or not self.key
+
+    @property
+    def remembers_keys(self) -> bool:
+        """Whether archived rows are found by key: where the same row could be given again with another time."""
+        tiering = self.tiering
+        return bool(tiering and self.key and not tiering.settled_time and tiering.time not in self.key)
 
     def column(self, name: str) -> Column:
         """Return a column by name.

@@ -123,14 +123,38 @@ CORRECTIONS = Dataset(
     kind="internal",
     doc="Old versions of rows that were recorded again with another content.",
     columns=(
-        Column("correction_id", _NAME, "Unique."),
         Column("dataset", _NAME, "Whose row."),
-        Column("row_id", _INTEGER, "Its row number."),
+        Column("key_hash", _INTEGER, "Hash of its dataset and key; see schema/keys.py."),
+        Column("row_id", _INTEGER, "Its row number before."),
+        Column("new_row_id", _INTEGER, "Its row number since: another where the old version is archived."),
         Column("old_row", _JSON, "The content before, by column."),
         Column("new_row", _JSON, "The content since, by column."),
         Column("corrected_at", _TIME, "When."),
     ),
-    key=("correction_id",),
+    indexes=(Index(("key_hash",)),),
+)
+
+SUPERSEDED_ROWS = Dataset(
+    name="superseded_rows",
+    kind="internal",
+    doc="Archived rows that no longer count, because a later version of them does: files are never changed in place.",
+    columns=(
+        Column("dataset", _NAME, "Whose row."),
+        Column("row_id", _INTEGER, "Its row number in its file."),
+        Column("superseded_seq", _INTEGER, "Commit that took it out of count."),
+    ),
+    key=("dataset", "row_id"),
+)
+
+ARCHIVED_KEYS = Dataset(
+    name="archived_keys",
+    kind="internal",
+    doc="Where a row is archived, by its key: so that one recorded again years later is known.",
+    columns=(
+        Column("key_hash", _INTEGER, "Hash of dataset and key; see schema/keys.py."),
+        Column("archived_day", _INTEGER, "UTC day of its unit since 1970; null: of several.", nullable=True),
+    ),
+    key=("key_hash",),
 )
 
 DATASET_STATE = Dataset(
@@ -173,6 +197,8 @@ INTERNAL = (
     AUDIT_LOG,
     LEGAL_HOLDS,
     CORRECTIONS,
+    SUPERSEDED_ROWS,
+    ARCHIVED_KEYS,
     DATASET_STATE,
     SCHEMA_HISTORY,
     SETTINGS,

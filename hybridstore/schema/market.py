@@ -43,7 +43,7 @@ MARKET_TRADES = Dataset(
         _RECORDED_AT,
     ),
     key=("symbol", "trade_id"),
-    tiering=Tiering(time="traded_at", cluster=("symbol", "trade_id"), symbol="symbol"),
+    tiering=Tiering(time="traded_at", cluster=("symbol", "trade_id"), symbol="symbol", settled_time=True),
 )
 
 MARKS = Dataset(

@@ -77,13 +77,29 @@ CREATE TABLE legal_holds (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE corrections (
-  correction_id TEXT NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   dataset TEXT NOT NULL,
+  key_hash INTEGER NOT NULL,
   row_id INTEGER NOT NULL,
+  new_row_id INTEGER NOT NULL,
   old_row TEXT NOT NULL,
   new_row TEXT NOT NULL,
-  corrected_at INTEGER NOT NULL,
-  PRIMARY KEY (correction_id)
+  corrected_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX corrections_by_key_hash ON corrections (key_hash);
+
+CREATE TABLE superseded_rows (
+  dataset TEXT NOT NULL,
+  row_id INTEGER NOT NULL,
+  superseded_seq INTEGER NOT NULL,
+  PRIMARY KEY (dataset, row_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE archived_keys (
+  key_hash INTEGER NOT NULL,
+  archived_day INTEGER,
+  PRIMARY KEY (key_hash)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE dataset_state (
@@ -136,6 +152,8 @@ CREATE TABLE balance_history (
   exchange_at INTEGER,
   recorded_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX balance_history_by_asset_changed_at ON balance_history (asset, changed_at);
 
 CREATE TRIGGER balance_history_claimed BEFORE UPDATE ON balance_history
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'balance_history'
@@ -250,6 +268,33 @@ WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'orders'
   AND m.state IN ('claimed', 'publishing') AND ((OLD.id <= m.max_id AND OLD.updated_at >= m.start_us AND OLD.updated_at < m.end_us AND OLD.status IN ('closed', 'canceled', 'expired', 'rejected')) OR (NEW.id <= m.max_id AND NEW.updated_at >= m.start_us AND NEW.updated_at < m.end_us AND NEW.status IN ('closed', 'canceled', 'expired', 'rejected'))))
 BEGIN SELECT RAISE(ABORT, 'row is claimed by a tier move'); END;
 
+CREATE TABLE order_events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account TEXT NOT NULL,
+  symbol TEXT NOT NULL,
+  order_id TEXT NOT NULL,
+  status TEXT NOT NULL,
+  price TEXT,
+  amount TEXT NOT NULL,
+  filled TEXT NOT NULL,
+  average TEXT,
+  cost TEXT,
+  occurred_at INTEGER NOT NULL,
+  strategy TEXT,
+  bot TEXT,
+  recorded_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX order_events_key ON order_events (account, symbol, order_id, occurred_at, status, filled);
+
+CREATE TRIGGER order_events_claimed BEFORE UPDATE ON order_events
+WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'order_events'
+  AND m.state IN ('claimed', 'publishing') AND ((OLD.id <= m.max_id AND OLD.occurred_at >= m.start_us AND OLD.occurred_at < m.end_us) OR (NEW.id <= m.max_id AND NEW.occurred_at >= m.start_us AND NEW.occurred_at < m.end_us)))
+BEGIN SELECT RAISE(ABORT, 'row is claimed by a tier move'); END;
+
+CREATE TRIGGER order_events_mutated AFTER UPDATE ON order_events
+BEGIN UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = 'order_events'; END;
+
 CREATE TABLE trades (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   account TEXT NOT NULL,
@@ -279,6 +324,8 @@ CREATE TABLE trades (
 
 CREATE UNIQUE INDEX trades_key ON trades (account, symbol, trade_id, order_id);
 
+CREATE INDEX trades_by_account_symbol_executed_at ON trades (account, symbol, executed_at);
+
 CREATE TRIGGER trades_claimed BEFORE UPDATE ON trades
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'trades'
   AND m.state IN ('claimed', 'publishing') AND ((OLD.id <= m.max_id AND OLD.executed_at >= m.start_us AND OLD.executed_at < m.end_us) OR (NEW.id <= m.max_id AND NEW.executed_at >= m.start_us AND NEW.executed_at < m.end_us)))
@@ -300,8 +347,6 @@ CREATE TABLE ledger (
 ) STRICT;
 
 CREATE UNIQUE INDEX ledger_key ON ledger (account, entry_id);
-
-CREATE INDEX ledger_by_account_asset_occurred_at ON ledger (account, asset, occurred_at);
 
 CREATE TRIGGER ledger_claimed BEFORE UPDATE ON ledger
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'ledger'

@@ -1,0 +1,163 @@
+"""The market's side of the desk: marks, orders, rows of any dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hybridstore.config import Durability
+from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks
+from hybridstore.hot.orders import Order, OrderReader, prepare_order, write_order
+from hybridstore.hot.positions import write_mark, write_marks
+from hybridstore.hot.recorder import Recorder
+from hybridstore.hot.rows import RowCounts, prepare_rows, write_rows
+
+Row = Mapping[str, object] | Sequence[object]
+
+
+class MarketDesk:
+    """Records and looks up marks, orders and rows; every write returns when it is durable.
+
+    Args:
+        database: The hot store.
+
+    Attributes:
+        marks: Point reads of marks.
+        orders: Point reads of orders.
+    """
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+        self._recorder = Recorder(database)
+        self.marks = MarkReader(database)
+        self.orders = OrderReader(database)
+
+    def record_mark(self, symbol: str, *, durability: Durability | None = None, **prices: Any) -> int:
+        """Make prices the latest of their market and mark its open positions.
+
+        Args:
+            symbol: The market.
+            durability: "full", "normal", or None for the store's own.
+            **prices: bid, ask, last, mark, marked_at; see :func:`hybridstore.hot.market.prepare_mark`.
+
+        Returns:
+            How many positions were marked.
+        """
+        return self._recorder.call(durability, write_mark, prepare_mark(symbol, **prices))
+
+    def record_marks(
+        self, marks: Iterable[Mapping[str, Any]], *, durability: Durability | None = None
+    ) -> int:
+        """Do :meth:`record_mark` for many, in order, in one transaction.
+
+        Args:
+            marks: Each the arguments of :func:`hybridstore.hot.market.prepare_mark`.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many prices were taken; the others are older than what is known.
+        """
+        return self._recorder.call(durability, write_marks, prepare_marks(marks))
+
+    def get_mark(self, symbol: str) -> Mark | None:
+        """Return the latest prices of a market.
+
+        Args:
+            symbol: The market.
+
+        Returns:
+            The prices, or None.
+        """
+        return self.marks.latest(symbol)
+
+    def insert(self, dataset: str, rows: Iterable[Row], *, durability: Durability | None = None) -> RowCounts:
+        """Record rows of an event or market dataset, built-in or the user's own.
+
+        Args:
+            dataset: Its name.
+            rows: Mappings by column name, or sequences in declared order without ``recorded_at``.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many were new, repeated and corrected.
+        """
+        declaration = self._database.registry[dataset]
+        prepared = prepare_rows(declaration, rows)
+        return self._recorder.call(durability, write_rows, declaration, prepared)
+
+    def record_market_trades(self, rows: Iterable[Row], *, durability: Durability | None = None) -> RowCounts:
+        """Record public trades.
+
+        Args:
+            rows: (symbol, trade_id, price, amount, side, traded_at) or mappings.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many were new, repeated and corrected.
+        """
+        return self.insert("market_trades", rows, durability=durability)
+
+    def record_candles(self, rows: Iterable[Row], *, durability: Durability | None = None) -> RowCounts:
+        """Record candles; the forming one may be given again until it closes.
+
+        Args:
+            rows: (symbol, timeframe, opened_at, open, high, low, close, volume) or mappings.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many were new, repeated and corrected.
+        """
+        return self.insert("candles", rows, durability=durability)
+
+    def record_ledger_entries(
+        self, rows: Iterable[Row], *, durability: Durability | None = None
+    ) -> RowCounts:
+        """Record deposits, withdrawals, transfers, funding and other entries that no fill causes.
+
+        Args:
+            rows: (account, entry_id, type, asset, amount, reference, occurred_at) or mappings.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many were new, repeated and corrected.
+        """
+        return self.insert("ledger", rows, durability=durability)
+
+    def record_order(self, *, durability: Durability | None = None, **columns: Any) -> bool:
+        """Record a report of an order; reports may come late, twice and in any order.
+
+        Args:
+            durability: "full", "normal", or None for the store's own.
+            **columns: Columns of the ``orders`` dataset.
+
+        Returns:
+            Whether the order's state changed.
+        """
+        return self._recorder.call(durability, write_order, prepare_order(columns))
+
+    def get_order(self, symbol: str, order_id: str, account: str = DEFAULT_ACCOUNT) -> Order | None:
+        """Return an order of the hot store.
+
+        Args:
+            symbol: Its market.
+            order_id: The exchange's id.
+            account: Whose.
+
+        Returns:
+            The order, open or final in the last days; None where there is none.
+        """
+        return self.orders.get(symbol, order_id, account)
+
+    def get_open_orders(self, symbol: str | None = None, account: str = DEFAULT_ACCOUNT) -> list[Order]:
+        """Return the open orders of an account.
+
+        Args:
+            symbol: Only those of this market; None means all.
+            account: Whose.
+
+        Returns:
+            Orders in the order they were recorded.
+        """
+        return self.orders.open(symbol, account)
