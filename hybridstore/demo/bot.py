@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hybridstore.clock import SECOND_US, ManualClock
 from hybridstore.demo.market import MarketTrade, Quote
