@@ -25,7 +25,8 @@ _VERBS = (
 _SUBJECTS = (
     "balance", "balances", "balance_update", "balance_updates", "balance_change", "balance_changed", "balance_message",
     "balance_messages", "balance_event", "balance_snapshot", "account_update", "account_position", "account_balance",
-    "account_balances", "wallet", "wallets", "wallet_update", "wallet_balance", "asset_balance", "balance_from_exchange",
+    "account_balances", "wallet", "wallets", "wallet_update", "wallet_balance", "asset_balance",
+    "balance_from_exchange",
 )  # fmt: skip
 UPDATES = frozenset(plain(f"{verb}_{subject}") for verb in _VERBS for subject in _SUBJECTS)
 """Methods that are told a balance, in plain names."""

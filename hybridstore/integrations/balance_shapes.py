@@ -94,7 +94,8 @@ def told_by_call(call: Call) -> list[Told]:
             found_inside = list(told_by(value, context=Fields(arguments)))
             if found_inside:
                 return found_inside
-    return _positional(values) if len(values) > 1 and isinstance(values[0], str) else []
+    unnamed = [value for name, value in arguments.items() if name.startswith("*")]
+    return _positional(unnamed) if len(unnamed) > 1 and isinstance(unnamed[0], str) else []
 
 
 def _named_arguments(arguments: dict[str, Any]) -> Told | None:

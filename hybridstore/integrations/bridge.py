@@ -38,7 +38,7 @@ from hybridstore.integrations.portfolio_names import STATES
 from hybridstore.integrations.position_shapes import has_positions
 from hybridstore.integrations.recorder import Recorder
 from hybridstore.integrations.state import Poller, find_state
-from hybridstore.integrations.target import Target
+from hybridstore.integrations.target import Moments, Target
 
 if TYPE_CHECKING:
     from hybridstore.aio import TradingBotStorageSystem
@@ -79,7 +79,7 @@ class StorageIntegrationBridge:
         self._exact = Exact(floats, time_zone)
         self._recorder = Recorder(queue_size)
         self._on_error = on_error
-        self._clock = storage.store.database.clock if clock is None else clock
+        self._moments = Moments(storage.store.database.clock if clock is None else clock)
         self._names: list[MarketNames] = []
         self.integrations: list[Integration] = []
 
@@ -287,7 +287,7 @@ class StorageIntegrationBridge:
         name = f"{role} {type(manager).__name__}"
         integration = Integration(name, self._recorder.flush, self._on_error)
         return integration, Target(
-            self._storage, self._recorder, integration, self._exact, self._clock, account
+            self._storage, self._recorder, integration, self._exact, self._moments, account
         )
 
     def _finish(self, integration: Integration, hooked: list[str]) -> Integration:

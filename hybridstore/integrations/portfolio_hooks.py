@@ -20,6 +20,7 @@ from hybridstore.integrations.events import (
 )
 from hybridstore.integrations.fields import (
     EXIT,
+    MARK,
     POSITION_AMOUNT,
     POSITION_ID,
     PRICE,
@@ -108,10 +109,12 @@ class PortfolioWatch:
         Returns:
             Whether it told one.
         """
+        if self._mark_one(call):
+            return True
         marks = self._fills.marks(self._extracted(call), self._target.now())
         for mark in marks:
             self._put_mark(mark)
-        return bool(marks) or self._mark_one(call)
+        return bool(marks)
 
     def on_position(self, kind: str, call: Call) -> bool:
         """Take a call that opens, closes or changes a position.
@@ -189,7 +192,7 @@ class PortfolioWatch:
             first = self._last is None
             changed = shape != self._last
             self._last = shape
-            if changed and (first or not self.follows_fills):
+            if changed and (bool(told) if first else not self.follows_fills):
                 self._put_positions(told, said, first=first)
             return self._put_marks(told) or changed
 
@@ -267,14 +270,16 @@ class PortfolioWatch:
         self._target.put(mark, functools.partial(self._record_mark, mark), is_figure=True)
 
     async def _record_mark(self, mark: MarkSeen) -> None:
-        await self._target.storage.record_mark(mark.symbol, marked_at=mark.marked_at, **mark.prices)
+        prices: dict[str, Any] = dict(mark.prices)
+        await self._target.storage.record_mark(mark.symbol, marked_at=mark.marked_at, **prices)
 
     def _mark_one(self, call: Call) -> bool:
         """Take update_position_price(position_id, price)."""
         fields = Fields(call.arguments)
-        key, price = fields.get(POSITION_ID), price_of(fields, self._target.exact)
-        if key is None or price is None or is_container(key):
+        key, price = fields.get(POSITION_ID[:2]), fields.get((*MARK, *PRICE, "new_price"))
+        if fields.has(SYMBOL) or key is None or is_container(key) or not is_number(price):
             return False
+        price = self._target.exact.amount(price, "price")
         with self._lock:
             shown = [each for each in self._last or () if str(key) in {each.position_id, each.key}]
         if self.follows_fills:

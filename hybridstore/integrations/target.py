@@ -17,6 +17,25 @@ if TYPE_CHECKING:
     from hybridstore.aio import TradingBotStorageSystem
 
 
+class Moments:
+    """A clock of which no two answers are alike: a balance of the same asset and moment would be a correction.
+
+    Args:
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_us = 0
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Return the time, later than every answer before."""
+        with self._lock:
+            self._last_us = max(self._last_us + 1, self._clock.now_us())
+            return moment(self._last_us)
+
+
 class Target:
     """What every hook of an integration needs.
 
@@ -25,11 +44,12 @@ class Target:
         recorder: The bridge's queue.
         integration: The handle.
         exact: Takes figures and times.
-        clock: Says when something was seen.
+        moments: Says when something was seen.
         account: Whose it is.
 
     Attributes:
         storage, integration, exact, account: As given.
+        now: Returns when something is seen.
     """
 
     def __init__(
@@ -38,7 +58,7 @@ class Target:
         recorder: Recorder,
         integration: Integration,
         exact: Exact,
-        clock: Clock,
+        moments: Moments,
         account: str,
     ) -> None:
         self.storage = storage
@@ -46,15 +66,7 @@ class Target:
         self.exact = exact
         self.account = account
         self._recorder = recorder
-        self._clock = clock
-        self._last_us = 0
-        self._lock = threading.Lock()
-
-    def now(self) -> datetime:
-        """Return the time, never earlier than the last answer: it orders what was seen."""
-        with self._lock:
-            self._last_us = max(self._last_us, self._clock.now_us())
-            return moment(self._last_us)
+        self.now = moments.now
 
     def put(self, event: object, write: Callable[[], Awaitable[object]], *, is_figure: bool) -> None:
         """Queue an event.
