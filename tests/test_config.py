@@ -188,7 +188,7 @@ def test_a_setting_assigned_under_a_store_takes_effect_or_is_refused(name: str, 
 
 def test_the_settings_that_can_be_assigned_are_documented() -> None:
     text = (Path(__file__).resolve().parent.parent / "docs" / "operating.md").read_text(encoding="utf-8")
-    told = text.split("These take effect within", 1)[1].split("The others are decided", 1)[0]
+    told = text.split("These take effect within", 1)[1].split("others are decided", 1)[0]
     assert set(re.findall(r"`(\w+)`", told)) == LIVE_SETTINGS
 
 

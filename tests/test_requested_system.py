@@ -294,7 +294,7 @@ def test_high_frequency_operations(document: str, root: Path) -> None:
     storage = TradingBotStorageSystem(root)
     names = {
         "storage": storage,
-        "multiple_updates": [("USDT", Decimal("1000.5")), ("BTC", Decimal("0.25")), ("USDT", Decimal(900))],
+        "multiple_updates": [("USDT", Decimal("1000.5")), ("BTC", Decimal("0.25"))],
         "hold": Decimal("0.25"),
         "source": "websocket",
         "reason": "fill",
@@ -305,19 +305,18 @@ def test_high_frequency_operations(document: str, root: Path) -> None:
         "status": "synced",
     }
     with storage.store as store:
+        store.record_balance_update("USDT", 1101, changed_at="2026-08-01T11:00:00Z")
         run(fill_in(snippet(document, "High-Frequency Operations"), "hold, source"), names)
         history = store.get_balance_history("USDT").sort("id").to_dicts()
         latest = store.get_latest_balance("USDT")
-    batch, single = history[:2], history[2:]
-    assert [row["balance"] for row in batch] == [Decimal("1000.5"), Decimal(900)]
-    assert [row["change"] for row in batch] == [None, Decimal("-100.5")], "the store's own figures add up"
-    for row in batch:
-        assert (row["hold_trade"], row["source"], row["reason"]) == (Decimal("0.25"), "websocket", "fill")
-        assert row["sync_status"] == "synced"
-        assert row["changed_at"].isoformat() == "2026-08-01T12:00:00.000001+00:00"
-    assert [row["balance"] for row in single] == [Decimal("1000.5"), Decimal(900)]
+    _, batch, single = history
+    assert (batch["balance"], batch["hold_trade"]) == (Decimal("1000.5"), Decimal("0.25"))
+    assert batch["change"] == Decimal("-100.5"), "the store's own figures add up"
+    assert (batch["source"], batch["reason"], batch["sync_status"]) == ("websocket", "fill", "synced")
+    assert batch["changed_at"].isoformat() == "2026-08-01T12:00:00.000001+00:00"
+    assert (single["balance"], single["change"]) == (Decimal("1000.5"), Decimal(0))
     assert latest is not None
-    assert (latest.balance, latest.available) == (Decimal(900), Decimal("899.75"))
+    assert (latest.balance, latest.available) == (Decimal("1000.5"), Decimal("1000.25"))
 
 
 def test_error_handling(document: str, root: Path, caplog: pytest.LogCaptureFixture) -> None:
