@@ -90,7 +90,7 @@ def measure(size: Size) -> list[Figure]:
 
 
 async def _beside_mover(root: Path, bot: Bot, size: Size) -> list[Figure]:
-    async with TradingBotStorageSystem(root) as storage:
+    async with TradingBotStorageSystem(root, maintenance="off") as storage:
         await asyncio.to_thread(record_market_trades, storage.store.database, ROWS[size], DAYS)
         idle = await _write_until(storage, bot, asyncio.create_task(asyncio.sleep(IDLE_S[size])))
         now_us = int(START_S) * SECOND_US + _AGE_DAYS * DAY_US

@@ -118,7 +118,7 @@ async def _beside_raw(folder: Path, part: Part) -> list[Figure]:
     raw_database = create_store(folder / "raw")
     raw = RawWriter(raw_database)
     try:
-        async with TradingBotStorageSystem(folder / "ours") as storage:
+        async with TradingBotStorageSystem(folder / "ours", maintenance="off") as storage:
             figures = await part(storage, raw)
     finally:
         raw.close()
@@ -132,7 +132,7 @@ async def _point_read(database: DatabaseManager, sizes: Sizes, peers: dict[str, 
     ours_ns: list[int] = []
     raw_ns: list[int] = []
     pairs = Paired()
-    async with TradingBotStorageSystem(database.root) as storage:
+    async with TradingBotStorageSystem(database.root, maintenance="off") as storage:
         raw = open_raw(database.path)
         execute, clock = raw.execute, time.perf_counter_ns
         for _ in range(sizes.rounds):

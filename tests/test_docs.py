@@ -18,7 +18,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy, load_settings
+from hybridstore.config import (
+    BackupConfig,
+    DatabaseConfig,
+    MaintenanceConfig,
+    RetentionPolicy,
+    load_settings,
+)
 from hybridstore.errors import ConfigError
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.markdown import SQL_TYPES, reference
@@ -179,6 +185,7 @@ def test_every_setting_is_documented() -> None:
     settings = [
         *DatabaseConfig.__struct_fields__,
         *BackupConfig.__struct_fields__,
+        *MaintenanceConfig.__struct_fields__,
         *RetentionPolicy.__struct_fields__,
     ]
     assert [name for name in settings if f"`{name}`" not in text] == []
