@@ -12,12 +12,13 @@ import os
 import sys
 import threading
 import urllib.parse
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from hybridstore.clock import Clock
 from hybridstore.errors import StoreError
 from hybridstore.hot.guard_report import GuardReport
+from hybridstore.schema.types import moment
 
 RULE = (
     "ask the store instead (store.sql), or open a copy, or open it from another process; in this one no other SQLite "
@@ -25,8 +26,8 @@ RULE = (
 )
 _LIBRARIES = ("connectorx", "adbc_driver_sqlite", "sqlite_scanner")
 """Libraries that open SQLite files without Python's ``sqlite3``, as they are named where they are loaded."""
-_LOCKS = Path("/proc/locks")
-_MAPS = Path("/proc/self/maps")
+LOCKS = Path("/proc/locks")
+MAPS = Path("/proc/self/maps")
 _DESCRIPTORS = Path("/proc/self/fd")
 _SHARED_FIRST, _SHARED_BYTES = 0x4000_0002, 510
 """Where every user of a database holds a lock in it, as SQLite's file format says."""
@@ -133,9 +134,11 @@ class LockWatch:
 
     Args:
         path: The hot database, which this process has open and has read.
+        clock: The store's clock.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._clock = clock
         self._locks = [
             _Lock((status.st_dev, status.st_ino), first, size_bytes)
             for name, first, size_bytes in (
@@ -146,7 +149,7 @@ class LockWatch:
         ]
         self._is_visible = bool(self._locks) and not _missing(self._locks)
         self._dropped = 0
-        self._dropped_at: datetime | None = None
+        self._dropped_us = 0
         self._are_lost = False
 
     def look(self) -> bool:
@@ -163,7 +166,7 @@ class LockWatch:
             if not missing:
                 return True
         self._dropped += 1
-        self._dropped_at = datetime.now(UTC)
+        self._dropped_us = self._clock.now_us()
         self._are_lost = not all(_take_again(lock) for lock in missing)
         return not self._are_lost
 
@@ -175,8 +178,8 @@ class LockWatch:
             and a library is loaded that may drop them.
         """
         refused = f"; {_Stores.refused} attempts of sqlite3 were refused" if _Stores.refused else ""
-        if self._dropped_at is not None:
-            at = self._dropped_at.isoformat(timespec="seconds")
+        if self._dropped:
+            at = moment(self._dropped_us).isoformat(timespec="seconds")
             since = "could not be taken again" if self._are_lost else "were taken again within a second"
             return GuardReport(
                 "second_sqlite",
@@ -220,7 +223,7 @@ def _missing(locks: list[_Lock]) -> list[_Lock]:
     The device is not compared: some file systems give another number in the list than to those who ask.
     """
     try:
-        lines = _LOCKS.read_text(encoding="ascii").splitlines()
+        lines = LOCKS.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
         return locks
     pid = str(os.getpid())
@@ -257,7 +260,7 @@ def _take_again(lock: _Lock) -> bool:
 
 def _loaded() -> list[str]:
     try:
-        text = _MAPS.read_text(encoding="utf-8", errors="replace")
+        text = MAPS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = " ".join(sys.modules)
     return [name for name in _LIBRARIES if name in text]

@@ -53,6 +53,7 @@ class Lookout:
         self._position_sql = position_sql
         self._watermark = Watermark(config.root)
         self._position: Position | None = None
+        self._store_clock = clock
         # A clock that was given to the store is set at will: it only has to be ahead of the commits.
         self._clock = ClockWatch(clock, uptime_us if isinstance(clock, SystemClock) else None)
         self._locks: LockWatch | None = None
@@ -72,8 +73,9 @@ class Lookout:
         before = self._watermark.read()  # first: others may commit meanwhile
         self._position = self._read(connection)
         self._protected = protect(self._config.path)
-        self._locks = LockWatch(self._config.path)
-        self._watermark.compare(before, self._position, self._config.durability)
+        self._locks = LockWatch(self._config.path, self._store_clock)
+        now_us = self._store_clock.now_us()
+        self._watermark.compare(before, self._position, self._config.durability, now_us)
         self._watermark.tell()
         self._clock.look()
 

@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 import zlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,6 +103,7 @@ class Watermark:
         self._loss_path = root / LOSS_NAME
         self._known: Position | None = None
         self._error: OSError | None = None
+        self._unwritten: tuple[Loss, ...] = ()
         self._lock = threading.Lock()
 
     def read(self) -> Position | None:
@@ -112,16 +112,23 @@ class Watermark:
         Returns:
             The newer of the slots that are whole; None where there is none.
         """
-        found = _read(self._path)
+        try:
+            found = _read(self._path)
+        except OSError as error:
+            self._error = error
+            return None
         return None if found is None else found[1]
 
-    def compare(self, before: Position | None, now: Position, durability: str) -> Loss | None:
+    def compare(
+        self, before: Position | None, now: Position, durability: str, noticed_us: int
+    ) -> Loss | None:
         """Compare what the store holds with what it held, and remember a loss until it is accepted.
 
         Args:
             before: What :meth:`read` returned before ``now`` was read: other processes may be committing.
             now: What the store holds.
             durability: The store's setting.
+            noticed_us: The time, us UTC.
 
         Returns:
             The loss, if there is one.
@@ -136,12 +143,17 @@ class Watermark:
             found_mark=now.mark,
             found_seq=now.seq,
             found_at=moment(now.ts_us).isoformat(),
-            noticed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            noticed_at=moment(noticed_us).isoformat(timespec="seconds"),
             durability=durability,
         )
         known = self.losses()
         if all((one.expected_mark, one.expected_seq) != before[:2] for one in known):  # two opened it at once
-            write_file(self._loss_path, msgspec.json.format(msgspec.json.encode([*known, loss]), indent=1))
+            content = msgspec.json.format(msgspec.json.encode([*known, loss]), indent=1)
+            try:
+                write_file(self._loss_path, content)
+            except OSError as error:  # the next opening compares again, and tries again
+                self._error, self._unwritten = error, (loss,)
+                return loss
         self._put(now, goes_back=True)  # the loss is on the device: from here on the store counts anew
         return loss
 
@@ -166,12 +178,13 @@ class Watermark:
             Oldest first.
         """
         try:
-            return msgspec.json.decode(self._loss_path.read_bytes(), type=tuple[Loss, ...])
+            written = msgspec.json.decode(self._loss_path.read_bytes(), type=tuple[Loss, ...])
         except FileNotFoundError:
-            return ()
+            written = ()
         except (OSError, msgspec.DecodeError) as error:
             _log.warning("%s cannot be read: %s", self._loss_path, error)
-            return ()
+            written = ()
+        return written + self._unwritten
 
     def accept(self) -> tuple[Loss, ...]:
         """Stop telling of the losses there are.
@@ -181,6 +194,7 @@ class Watermark:
         """
         accepted = self.losses()
         self._loss_path.unlink(missing_ok=True)
+        self._unwritten = ()
         for loss in accepted:
             _log.info("accepted: %s", loss.sentence())
         return accepted
