@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import sys
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
 from hybridstore.errors import ConfigError
+from hybridstore.live_settings import LiveSettings, check_least, check_types
 
 Durability = Literal["full", "normal"]
 """What an acknowledgement survives: ``full`` a power cut, ``normal`` the death of the process."""
@@ -67,22 +67,7 @@ def default_root() -> Path:
     return Path(platformdirs.user_data_dir("hybridstore", appauthor=False))
 
 
-def _check_types(settings: msgspec.Struct) -> None:
-    for field in msgspec.structs.fields(settings):
-        value = getattr(settings, field.name)
-        try:
-            msgspec.convert(value, field.type)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"{field.name}={value!r}: {error}") from None
-
-
-def _check_least(settings: msgspec.Struct, least: Mapping[str, float]) -> None:
-    for name, minimum in least.items():
-        if not getattr(settings, name) >= minimum:  # so that NaN is refused, too
-            raise ConfigError(f"{name}={getattr(settings, name)!r}", hint=f"it must be at least {minimum}")
-
-
-class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, dict=True, weakref=True):
+class DatabaseConfig(LiveSettings, kw_only=True, forbid_unknown_fields=True):
     """Settings of the hot store. Each can be assigned; a value that cannot work is refused there and then.
 
     A store that was made with them follows the assignments of :data:`LIVE_SETTINGS`, within a tenth of a second. An
@@ -117,6 +102,8 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
         log_files: Files kept of each log, the current one included.
     """
 
+    live: ClassVar[frozenset[str]] = LIVE_SETTINGS
+
     database_path: str | None = None
     max_connections: int = 20
     cache_size_mb: int = 128
@@ -145,7 +132,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
         path: object = self.database_path
         if isinstance(path, os.PathLike):
             msgspec.structs.force_setattr(self, "database_path", os.fspath(path))
-        _check_types(self)
+        check_types(self)
         if not self.enable_wal_mode:
             raise ConfigError(
                 "enable_wal_mode=False", hint="readers and the writer work at once only with WAL; leave it on"
@@ -166,23 +153,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
             "log_size_mb": 0.001,
             "log_files": 2,
         }
-        _check_least(self, least)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Change a setting, also of the stores that were made with it."""
-        if name not in self.__struct_fields__:
-            known = ", ".join(self.__struct_fields__)
-            raise ConfigError(f"{name}={value!r}: there is no such setting", hint=f"known: {known}")
-        checked = getattr(msgspec.structs.replace(self, **{name: value}), name)
-        copies = [copy for reference in vars(self).get("copies", ()) if (copy := reference())]
-        if name not in LIVE_SETTINGS and (copies or "origin" in vars(self)):
-            raise ConfigError(
-                f"{name}={value!r}: this is decided when the store is made",
-                hint="give the next store settings of its own: DatabaseConfig(...), or msgspec.structs.replace",
-            )
-        super().__setattr__(name, checked)
-        for copy in copies:
-            setattr(copy, name, checked)
+        check_least(self, least)
 
     def taken_by_store(self, path: Path) -> Self:
         """Return the settings for a store to keep.
@@ -193,11 +164,7 @@ class DatabaseConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, d
         Returns:
             A copy with that path, which follows what is assigned to these settings later.
         """
-        copy = msgspec.structs.replace(self, database_path=str(path))
-        vars(copy)["origin"] = self  # whoever copies the copy is reached through it
-        known = [reference for reference in vars(self).get("copies", ()) if reference()]
-        vars(self)["copies"] = [*known, weakref.ref(copy)]
-        return copy
+        return self.copy_that_follows(database_path=str(path))
 
     @property
     def path(self) -> Path:
@@ -231,9 +198,9 @@ class BackupConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        _check_types(self)
+        check_types(self)
         hour = {"full_backup_interval_hours": 0.001, "incremental_backup_interval_hours": 0.001}
-        _check_least(self, {**hour, "keep_full_backups_days": 1})
+        check_least(self, {**hour, "keep_full_backups_days": 1})
 
 
 class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -261,8 +228,8 @@ class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Refuse tiers that are not in order of age."""
-        _check_types(self)
-        _check_least(self, {"max_hot_records": 0})
+        check_types(self)
+        check_least(self, {"max_hot_records": 0})
         ages = (self.hot_retention_days, self.warm_retention_days, self.cold_retention_days)
         if not 0 < ages[0] <= ages[1] <= ages[2] <= self.frozen_retention_years * 365:
             raise ConfigError(
@@ -289,8 +256,8 @@ class MaintenanceConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknow
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        _check_types(self)
-        _check_least(self, {"interval_s": 0.01, "start_after_s": 0})
+        check_types(self)
+        check_least(self, {"interval_s": 0.01, "start_after_s": 0})
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
