@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +13,9 @@ from hybridstore.clock import Clock
 from hybridstore.config import DatabaseConfig, MaintenanceMode, RetentionPolicy
 from hybridstore.hot.async_desk import AsyncDesk
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
+from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.optimizer import QueryOptimizer
+from hybridstore.hot.trades import Trade
 from hybridstore.schema.dataset import Dataset
 from hybridstore.store import HybridStore
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from hybridstore.analytics.result import Result
+    from hybridstore.hot.async_subscription import AsyncSubscription
     from hybridstore.retention.manager import MoveReport
 
 
@@ -109,6 +113,36 @@ class TradingBotStorageSystem(AsyncDesk):
         """
         return await asyncio.to_thread(self.store.get_balance_history, asset, start, end, account)
 
+    async def get_last_trade(self, symbol: str, account: str = DEFAULT_ACCOUNT) -> Trade | None:
+        """Return the fill of a market that was executed last: inline, or where it is archived from a thread.
+
+        Args:
+            symbol: The market.
+            account: Whose.
+
+        Returns:
+            The fill, or None where there is none.
+        """
+        last = self.store.trades.last(symbol, account)
+        if last is not None or not self.store.trades.archived():
+            return last
+        return await asyncio.to_thread(self.store.get_last_trade, symbol, account)
+
+    def for_bot(
+        self, bot: str, *, account: str = DEFAULT_ACCOUNT, strategy: str | None = None
+    ) -> BotView[Self]:
+        """Return the store as one bot sees it.
+
+        Args:
+            bot: Its name.
+            account: The account it trades on.
+            strategy: What it follows.
+
+        Returns:
+            The same calls with these filled in, and only its own positions and orders; they are awaited.
+        """
+        return BotView(self, bot, account, strategy)
+
     async def sql(self, query: str, /, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot, off the event loop.
 
@@ -120,6 +154,75 @@ class TradingBotStorageSystem(AsyncDesk):
             The result: ``.pl() .arrow() .df() .rows()``.
         """
         return await asyncio.to_thread(self.store.sql, query, **params)
+
+    def subscribe(
+        self,
+        datasets: Iterable[str] | str | None = None,
+        *,
+        token: str | None = None,
+        account: str | None = None,
+        symbol: str | None = None,
+        bot: str | None = None,
+        from_start: bool = False,
+        poll_max_ms: float = 50.0,
+    ) -> AsyncSubscription:
+        """Follow what is committed, by this process and all others: every event once, in the order of commits.
+
+        Args:
+            datasets: Names of event and market datasets; None means all. Corrections of their rows are events, too.
+            token: Where to go on: behind the event that held it, however long ago. None begins with what is committed
+                after this call.
+            account: Only events of this account.
+            symbol: Only events of this market, or asset where a dataset has assets.
+            bot: Only events of this bot.
+            from_start: Without a token: begin with the first event there ever was.
+            poll_max_ms: The longest pause between two looks at what other processes commit, ms.
+
+        Returns:
+            An asynchronous iterator of events, to be used in an ``async with`` block.
+
+        Raises:
+            InvalidValue: The token is damaged, or a dataset cannot be followed.
+            StoreError: The token is another store's, or the store lost commits it knows of.
+        """
+        from hybridstore.archive.backlog import open_feed
+        from hybridstore.hot.async_subscription import AsyncSubscription
+
+        feed = open_feed(
+            self.store.database,
+            datasets,
+            token=token,
+            account=account,
+            symbol=symbol,
+            bot=bot,
+            from_start=from_start,
+        )
+        return AsyncSubscription(self.store.database, feed, poll_max_ms=poll_max_ms)
+
+    async def scan(
+        self,
+        dataset: str,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> pl.LazyFrame:
+        """Read rows of a dataset over every tier as a polars LazyFrame; it is made in a thread.
+
+        Args:
+            dataset: Its name.
+            start: From, inclusive, by the dataset's time.
+            end: To, exclusive.
+            symbol: Only this market (or asset).
+            account: Only this account.
+
+        Returns:
+            The rows; filters and projections are pushed down.
+        """
+        return await asyncio.to_thread(
+            partial(self.store.scan, dataset, start=start, end=end, symbol=symbol, account=account)
+        )
 
     async def cleanup_old_data(self) -> MoveReport:
         """Move rows that are old enough into their archives, in a process of its own. A move under way is waited for.

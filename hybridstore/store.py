@@ -20,10 +20,12 @@ from hybridstore.config import (
     load_settings,
 )
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
+from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk
 from hybridstore.hot.known import Known, Need
 from hybridstore.hot.schema_manager import SchemaManager
+from hybridstore.hot.trades import Trade
 from hybridstore.schema.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
     from hybridstore.archive.lookup import ArchiveLookup
+    from hybridstore.hot.subscription import Subscription
     from hybridstore.operations.supervisor import Supervisor
     from hybridstore.retention.manager import DataRetentionManager, MoveReport
 
@@ -196,6 +199,46 @@ class HybridStore(Desk):
         rows = self.scan("balance_history", start=start, end=end, symbol=asset, account=account)
         return rows.sort("changed_at", "id").collect()
 
+    def get_last_trade(self, symbol: str, account: str = DEFAULT_ACCOUNT) -> Trade | None:
+        """Return the fill of a market that was executed last, also where it is archived.
+
+        Args:
+            symbol: The market.
+            account: Whose.
+
+        Returns:
+            The fill, or None where there is none.
+        """
+        last = self.trades.last(symbol, account)
+        return last if last is not None else self._last_archived_trade(symbol, account)
+
+    def _last_archived_trade(self, symbol: str, account: str) -> Trade | None:
+        if not self.trades.archived():
+            return None
+        columns = ", ".join(Trade.__struct_fields__)
+        rows = self.sql(
+            f"SELECT {columns} FROM trades WHERE account = $account AND symbol = $symbol "  # noqa: S608  declared names
+            "ORDER BY executed_at DESC, id DESC LIMIT 1",
+            account=account,
+            symbol=symbol,
+        ).rows()
+        return Trade(*rows[0]) if rows else None
+
+    def for_bot(
+        self, bot: str, *, account: str = DEFAULT_ACCOUNT, strategy: str | None = None
+    ) -> BotView[Self]:
+        """Return the store as one bot sees it.
+
+        Args:
+            bot: Its name.
+            account: The account it trades on.
+            strategy: What it follows.
+
+        Returns:
+            The same calls with these filled in, and only its own positions and orders.
+        """
+        return BotView(self, bot, account, strategy)
+
     def sql(self, query: str, /, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot.
 
@@ -238,6 +281,54 @@ class HybridStore(Desk):
             A context manager that gives the snapshot.
         """
         return self.analytics.snapshot()
+
+    # -- events -------------------------------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        datasets: Iterable[str] | str | None = None,
+        *,
+        token: str | None = None,
+        account: str | None = None,
+        symbol: str | None = None,
+        bot: str | None = None,
+        from_start: bool = False,
+        timeout_s: float | None = None,
+        poll_max_ms: float = 50.0,
+    ) -> Subscription:
+        """Follow what is committed, by this process and all others: every event once, in the order of commits.
+
+        Args:
+            datasets: Names of event and market datasets; None means all. Corrections of their rows are events, too.
+            token: Where to go on: behind the event that held it, however long ago. None begins with what is committed
+                after this call.
+            account: Only events of this account.
+            symbol: Only events of this market, or asset where a dataset has assets.
+            bot: Only events of this bot.
+            from_start: Without a token: begin with the first event there ever was.
+            timeout_s: Iteration ends when there was no event for so long; 0 takes what is there, None waits for ever.
+            poll_max_ms: The longest pause between two looks at what other processes commit, ms.
+
+        Returns:
+            An iterator of events, to be used in a ``with`` block.
+
+        Raises:
+            InvalidValue: The token is damaged, or a dataset cannot be followed.
+            StoreError: The token is another store's, or the store lost commits it knows of.
+        """
+        from hybridstore.archive.backlog import open_feed
+        from hybridstore.hot.subscription import Subscription
+
+        feed = open_feed(
+            self.database,
+            datasets,
+            token=token,
+            account=account,
+            symbol=symbol,
+            bot=bot,
+            from_start=from_start,
+        )
+        return Subscription(self.database, feed, timeout_s=timeout_s, poll_max_ms=poll_max_ms)
 
     # -- maintenance --------------------------------------------------------------------------------------------
 

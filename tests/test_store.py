@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.config import CONFIG_NAME, DATABASE_NAME, DatabaseConfig, RetentionPolicy
 from hybridstore.errors import ConfigError, StoreClosed
 from hybridstore.store import HybridStore
@@ -119,3 +120,24 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
         store.record_balance_update("BTC", 1)
         store.get_portfolio_summary()
     assert [thread.name for thread in set(threading.enumerate()) - before] == []
+
+
+def test_the_last_trade_is_found_wherever_it_is(tmp_path: Path) -> None:
+    clock = ManualClock(1_785_585_600_000_000)
+    with HybridStore(tmp_path, clock=clock) as store:
+        assert store.get_last_trade("BTC/USDT") is None
+        store.record_fill("BTC/USDT", "buy", 100, 1, trade_id="1", executed_at=clock.now_us())
+        store.record_fill("BTC/USDT", "buy", 101, 1, trade_id="2", executed_at=clock.now_us() + 1)
+        assert last_price(store) == 101
+        clock.advance(10 * DAY_US)
+        assert store.retention.run().rows
+        assert last_price(store) == 101, "it is archived"
+        store.record_fill("BTC/USDT", "buy", 99, 1, trade_id="0", executed_at=clock.now_us() - 11 * DAY_US)
+        assert last_price(store) == 101, "what came late to the hot store is older"
+        store.record_fill("BTC/USDT", "buy", 102, 1, trade_id="3", executed_at=clock.now_us())
+        assert last_price(store) == 102
+
+
+def last_price(store: HybridStore) -> Decimal | None:
+    last = store.get_last_trade("BTC/USDT")
+    return None if last is None else last.price

@@ -70,11 +70,14 @@ SELECT id, account, symbol, order_id, client_order_id, side, type, time_in_force
 FROM orders WHERE account = ? AND symbol = ? AND status = 'open'
 
 -- name: last_trade
--- The fill of a market that was executed last.
+-- The fill of a market that was executed last, unless it is so old that a later one may be archived.
 SELECT id, account, symbol, trade_id, order_id, synthetic_id, side, price, amount, contract_size,
   quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl,
   realized_pnl_exchange, position_id, strategy, bot, executed_at, info, recorded_at
-FROM trades WHERE account = ? AND symbol = ? ORDER BY executed_at DESC, id DESC LIMIT 1
+FROM trades WHERE account = ? AND symbol = ? AND executed_at >= ifnull((
+  SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_start_us
+  WHERE dataset = 'trades' AND replaced_seq IS NULL ORDER BY start_us DESC LIMIT 1), 0)
+ORDER BY executed_at DESC, id DESC LIMIT 1
 
 -- name: balances_at
 -- What is known of a balance at one moment from one source.

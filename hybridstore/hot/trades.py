@@ -209,15 +209,19 @@ class TradeReader:
     def __init__(self, database: DatabaseManager) -> None:
         self._database = database
 
+    def archived(self) -> bool:
+        """Say whether some fills are archived, so that the hot store does not know all."""
+        return bool(self._database.readers.rows(self._database.statements["archived_until"], (TRADES.name,)))
+
     def last(self, symbol: str, account: str = DEFAULT_ACCOUNT) -> Trade | None:
-        """Return the fill of a market that was executed last, as far as the hot store knows.
+        """Return the fill of a market that was executed last, if the hot store can tell.
 
         Args:
             symbol: The market.
             account: Whose.
 
         Returns:
-            The fill, or None where the hot store holds none.
+            The fill; None where the hot store holds none, or only one so old that a later one may be archived.
         """
         database = self._database
         timeout_ms = database.config.position_query_timeout
