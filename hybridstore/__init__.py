@@ -37,11 +37,14 @@ if TYPE_CHECKING:
         StoreMoved,
         UnknownDataset,
     )
+    from hybridstore.hot.async_subscription import AsyncSubscription
     from hybridstore.hot.balances import Balance
     from hybridstore.hot.database import DatabaseManager
+    from hybridstore.hot.feed_event import Event
     from hybridstore.hot.optimizer import QueryOptimizer
     from hybridstore.hot.position_rows import Position
     from hybridstore.hot.schema_manager import SchemaManager
+    from hybridstore.hot.subscription import Subscription
     from hybridstore.hot.trades import FillResult, Trade
     from hybridstore.integrations.bases import StorageBackedBalanceManager, StorageBackedPortfolioManager
     from hybridstore.integrations.bridge import StorageIntegrationBridge
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchiveCorrupt",
     "ArchiveError",
+    "AsyncSubscription",
     "BackupConfig",
     "Balance",
     "Clock",
@@ -65,6 +69,7 @@ __all__ = [
     "DatabaseConfig",
     "DatabaseManager",
     "Dataset",
+    "Event",
     "FillResult",
     "HybridStore",
     "HybridStoreError",
@@ -97,6 +102,7 @@ __all__ = [
     "StoreError",
     "StoreForked",
     "StoreMoved",
+    "Subscription",
     "SystemClock",
     "Tiering",
     "Trade",
@@ -113,11 +119,14 @@ _ROOMS = {
         "NotFound QueryError QueryFailed QueryRefused QueryTimeout SchemaMismatch StorageFailure "
         "StorageFull StoreBusy StoreClosed StoreCorrupt StoreError StoreForked StoreMoved UnknownDataset"
     ),
+    "hot.async_subscription": "AsyncSubscription",
     "hot.balances": "Balance",
     "hot.database": "DatabaseManager",
+    "hot.feed_event": "Event",
     "hot.optimizer": "QueryOptimizer",
     "hot.position_rows": "Position",
     "hot.schema_manager": "SchemaManager",
+    "hot.subscription": "Subscription",
     "hot.trades": "FillResult Trade",
     "integrations.bases": "StorageBackedBalanceManager StorageBackedPortfolioManager",
     "integrations.bridge": "StorageIntegrationBridge",

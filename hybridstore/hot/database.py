@@ -31,6 +31,7 @@ from hybridstore.hot.watermark import Loss
 from hybridstore.hot.writer import Writer
 from hybridstore.named_sql import load_named_sql
 from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.feed import feed_statements
 from hybridstore.schema.internal import COMMIT_CLOCK
 from hybridstore.schema.registry import Registry
 from hybridstore.schema.sqlite import ddl, tiering_statements
@@ -72,6 +73,7 @@ class DatabaseManager:
         self.statements: dict[str, str] = {
             **load_named_sql("hybridstore.hot"),
             **load_named_sql("hybridstore.hot", "tiering.sql"),
+            **load_named_sql("hybridstore.hot", "feed.sql"),
         }
         self.adopt(self.registry)
         self.archive_lookup: Lookup | None = None
@@ -130,6 +132,7 @@ class DatabaseManager:
         self.registry = registry
         for dataset in registry.values():
             self.statements.update(dataset_statements(dataset))
+            self.statements.update(feed_statements(dataset))
         for dataset in registry.tiered:
             self.statements.update(tiering_statements(dataset))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybridstore.schema.dataset import Column, Dataset, Tiering
+from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
 from hybridstore.schema.types import LogicalType
 
 _TICK, _TIME, _NAME = LogicalType.TICK, LogicalType.TIMESTAMP, LogicalType.NAME
@@ -25,6 +25,7 @@ CANDLES = Dataset(
         _RECORDED_AT,
     ),
     key=("symbol", "timeframe", "opened_at"),
+    indexes=(Index(("recorded_at",)),),  # a subscriber is told of every candle that was given again
     provisional=True,
     tiering=Tiering(time="opened_at", cluster=("symbol", "timeframe", "opened_at"), symbol="symbol"),
 )

@@ -16,6 +16,7 @@ SCANS_ALLOWED = {
     "schema_version": ("pragma_user_version", "one row that SQLite computes"),
     "known_paths": ("archive_files", "a sweep asks for every path there is, once a run of the mover"),
     "audit_entries": ("audit_log", "a verification reads the whole chain"),
+    "feed_position": ("s", "one row a dataset: the highest number ever given"),
     "last_audit_entry": ("audit_log", "backwards by the primary key, and stops at the first row"),
 }
 """Statements that read all of a table, which, and why."""

@@ -443,6 +443,8 @@ CREATE TABLE candles (
 
 CREATE UNIQUE INDEX candles_key ON candles (symbol, timeframe, opened_at);
 
+CREATE INDEX candles_by_recorded_at ON candles (recorded_at);
+
 CREATE TRIGGER candles_claimed BEFORE UPDATE ON candles
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'candles'
   AND m.state IN ('claimed', 'publishing') AND ((OLD.id <= m.max_id AND OLD.opened_at >= m.start_us AND OLD.opened_at < m.end_us) OR (NEW.id <= m.max_id AND NEW.opened_at >= m.start_us AND NEW.opened_at < m.end_us)))
