@@ -41,6 +41,8 @@ STATES = (
     "get_all_balances", "get_balances", "balances", "all_balances", "_balances", "wallet", "wallets", "balance_cache",
     "_balance_cache", "balance",
 )  # fmt: skip
+_FEW = 24
+"""Up to so many balances are all compared after every call, at 2 us each."""
 ASSETS = ("assets", "currencies", "coins", "tracked_assets")
 
 
@@ -140,7 +142,7 @@ class BalanceWatch:
             told = []
         if state is not None:
             turn = self.turns.begin()
-            return self._compare(snapshot(state.read()), told, turn)
+            return self._compare(_narrowed(snapshot(state.read()), told), told, turn)
         for each in told:
             self._put(each)
         return bool(told)
@@ -226,6 +228,18 @@ class BalanceWatch:
         known = self._known.get(event.asset) if is_new else None
         if known is None or (known.balance, known.hold_trade) != (event.balance, event.hold):
             target.put(event, functools.partial(_record, target, event), is_figure=True)
+
+
+def _narrowed(value: Any, told: list[Told]) -> Any:
+    """Of many balances take those a call named; the others are seen at the next look."""
+    if (
+        isinstance(value, Mapping)
+        and len(value) > _FEW
+        and told
+        and all(each.asset in value for each in told)
+    ):
+        return {each.asset: value[each.asset] for each in told}
+    return value
 
 
 def _same(asset: str, shown: Mapping[str, Told]) -> str | None:

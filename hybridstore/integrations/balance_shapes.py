@@ -86,7 +86,7 @@ def told_by_call(call: Call) -> list[Told]:
     values = list(arguments.values())
     if len(values) > 1 and isinstance(values[0], str) and is_container(values[1]):
         inner = Fields(values[1])
-        entry = _entry(Fields(values[1], arguments), values[0], inner)
+        entry = _entry(inner, values[0], _described(Told("", None), Fields(arguments)))
         if entry is not None and not inner.has(ASSET):
             return [entry]
     for value in values:
@@ -105,7 +105,7 @@ def _named_arguments(arguments: dict[str, Any]) -> Told | None:
         return None
     whole = fields.get(TOTAL)
     if is_container(whole):
-        return _entry(Fields(whole, arguments), asset, Fields(whole))
+        return _entry(Fields(whole), asset, _described(Told("", None), fields))
     entry = _entry(fields, asset)
     if entry is None and not fields.has(DELTA):
         figures = [(name, value) for name, value in arguments.items() if is_number(value) and value != asset]
@@ -161,8 +161,9 @@ def told_by(
             yield from told_by(item, context=context, trusted=trusted, depth=depth + 1)
         return
     fields = Fields(value) if context is None else Fields(value, context.source)
-    own = word(Fields(value).get(ASSET)) or asset
-    entry = None if own is None else _entry(fields, own, Fields(value))
+    alone = fields if context is None else Fields(value)
+    own = word(alone.get(ASSET)) or asset
+    entry = None if own is None else _entry(alone, own, _described(Told("", None), fields))
     if entry is not None:
         yield entry
     elif isinstance(value, Mapping):
@@ -189,16 +190,16 @@ def _from_row(row: tuple[Any, ...]) -> Iterator[Told]:
 
 def _from_mapping(value: Mapping[Any, Any], fields: Fields, *, trusted: bool, depth: int) -> Iterator[Told]:
     found = False
+    around = _described(Told("", None), fields)
     for key, item in value.items():
         if not isinstance(key, str) or (plain(key) in _NO_ASSETS and not _is_code(key)):
             continue
-        if not (trusted or any(letter.isupper() for letter in key)) and not is_container(item):
-            continue
         if is_number(item):
-            found = True
-            yield _described(Told(key, item), fields)
+            if trusted or not key.islower():
+                found = True
+                yield around._replace(asset=key, total=item)
         elif is_container(item) and not isinstance(item, list | tuple | set):
-            entry = _entry(Fields(item, fields.source), key, Fields(item))
+            entry = _entry(Fields(item), key, around)
             if entry is not None:
                 found = True
                 yield entry
@@ -233,13 +234,20 @@ def _from_payload(fields: Fields, depth: int) -> Iterator[Told]:
                 return
 
 
-def _entry(fields: Fields, asset: str, only: Fields | None = None) -> Told | None:
-    """Read the figures of one asset; None where there are none."""
-    of = only or fields
-    total, free, used = (_figure(of.get(names)) for names in (TOTAL, FREE, USED))
+def _entry(fields: Fields, asset: str, around: Told | None = None) -> Told | None:
+    """Read the figures of one asset, with what is said around it; None where there are none."""
+    total, free, used = (_figure(fields.get(names)) for names in (TOTAL, FREE, USED))
     if total is None and free is None:
         return None
-    return _described(Told(asset, total, free, used, _figure(of.get(DEBT))), fields)
+    entry = _described(Told(asset, total, free, used, _figure(fields.get(DEBT))), fields)
+    if around is None:
+        return entry
+    return entry._replace(
+        source=entry.source or around.source,
+        reason=entry.reason or around.reason,
+        changed_at=around.changed_at if entry.changed_at is None else entry.changed_at,
+        exchange_at=around.exchange_at if entry.exchange_at is None else entry.exchange_at,
+    )
 
 
 def _figure(value: Any) -> Any:
@@ -251,7 +259,7 @@ def _described(told: Told, fields: Fields) -> Told:
     return told._replace(
         source=word(fields.get(SOURCE)),
         reason=word(fields.get(REASON)),
-        changed_at=exchange_at if changed_at is None else changed_at,
+        changed_at=exchange_at if changed_at is None or is_container(changed_at) else changed_at,
         exchange_at=exchange_at,
     )
 

@@ -58,6 +58,9 @@ class StorageIntegrationBridge:
         time_zone: The zone of datetimes that name none; None records such an event at the time it was seen.
         on_error: Called with the integration, the event and the error for every event that is not recorded.
         clock: Says when something was seen; None means the store's.
+
+    Attributes:
+        integrations: The handles of the managers.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class StorageIntegrationBridge:
         self._on_error = on_error
         self._moments = Moments(storage.store.database.clock if clock is None else clock)
         self._names: list[MarketNames] = []
+        self._managers: list[tuple[Integration, object]] = []
         self.integrations: list[Integration] = []
 
     # -- balances -----------------------------------------------------------------------------------------------
@@ -122,7 +126,7 @@ class StorageIntegrationBridge:
         integration, target = self._begin("balance manager", manager, account)
         watch = BalanceWatch(target, source, extract)
         if isinstance(manager, StorageBackedBalanceManager):
-            return self._finish(integration, [connect(manager, integration, watch.on_told)])
+            return self._finish(manager, integration, [connect(manager, integration, watch.on_told)])
         watch.state = chosen_state(manager, state, lambda: find_balances(manager, assets))
         hooked: list[str] = []
         with UndoneOnError(integration):
@@ -144,7 +148,7 @@ class StorageIntegrationBridge:
                 hooked.append(await look(watch.state, poller, poll_interval_s))
             if not hooked:
                 raise nothing_found(manager, "balance", "update_methods=['my_method'], state='my_balances'")
-        return self._finish(integration, hooked)
+        return self._finish(manager, integration, hooked)
 
     # -- portfolios ---------------------------------------------------------------------------------------------
 
@@ -204,7 +208,7 @@ class StorageIntegrationBridge:
         tags = {name: tag for name, tag in (("strategy", strategy), ("bot", bot)) if tag is not None}
         watch = PortfolioWatch(target, names, tags, extract)
         if isinstance(manager, StorageBackedPortfolioManager):
-            return self._finish(integration, [connect(manager, integration, watch.on_told)])
+            return self._finish(manager, integration, [connect(manager, integration, watch.on_told)])
         watch.state = chosen_state(manager, state, lambda: find_state(manager, STATES, has_positions))
         given = {
             "fill": fill_methods, "open": open_methods, "close": close_methods, "update": update_methods,
@@ -226,11 +230,16 @@ class StorageIntegrationBridge:
             if watch.state is not None:
                 poller = Poller(watch.state, watch.on_state, watch.turns, poll_interval_s, integration)
                 watch.poller = poller
+                held = await self._storage.get_open_positions(account)
                 hooked.append(await look(watch.state, poller, poll_interval_s))
+                strangers = watch.left_over(held)
+                if strangers:
+                    LOG.warning("%s does not show what the store holds open: %s", integration.name, strangers)
+                    hooked.append(f"it does not show {', '.join(strangers)}, which the store holds open")
             if not hooked:
                 raise nothing_found(manager, "portfolio", "fill_methods=['my_method'], state='my_positions'")
         hooked.append(f"positions follow from {'fills' if watch.follows_fills else 'positions'}")
-        return self._finish(integration, hooked)
+        return self._finish(manager, integration, hooked)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -285,15 +294,22 @@ class StorageIntegrationBridge:
     def _begin(self, role: str, manager: object, account: str) -> tuple[Integration, Target]:
         self._recorder.start()
         name = f"{role} {type(manager).__name__}"
+        for known, other in self._managers:
+            if known.attached and other is manager and known.name == name:
+                raise InvalidValue(
+                    f"this {name} is integrated already: everything would be recorded twice",
+                    hint="detach() the first integration",
+                )
         integration = Integration(name, self._recorder.flush, self._on_error)
         return integration, Target(
             self._storage, self._recorder, integration, self._exact, self._moments, account
         )
 
-    def _finish(self, integration: Integration, hooked: list[str]) -> Integration:
+    def _finish(self, manager: object, integration: Integration, hooked: list[str]) -> Integration:
         integration.how = f"{integration.name}: {'; '.join(hooked)}"
         LOG.info("%s", integration.how)
         self.integrations.append(integration)
+        self._managers.append((integration, manager))
         return integration
 
 

@@ -14,6 +14,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
 from hybridstore.errors import InvalidValue
+from hybridstore.integrations.fields import is_number
 from hybridstore.portfolio.money import round_money
 from hybridstore.schema.types import MONEY_PLACES, moment, to_decimal
 
@@ -106,7 +107,7 @@ class Exact:
         Returns:
             The moment in UTC; None where there is none or it cannot be placed, which is counted.
         """
-        if value in {None, "", 0}:
+        if value is None or (isinstance(value, str | int | float) and not value):
             return None
         found = self._number_of(value) if not isinstance(value, datetime) else self._placed(value)
         if found is None or found < _EARLIEST:
@@ -120,14 +121,16 @@ class Exact:
         return value.astimezone(UTC)
 
     def _number_of(self, value: Any) -> datetime | None:
-        if isinstance(value, str):
-            try:
-                value = Decimal(value)
-            except InvalidOperation:
-                return self._parsed(value)
-        if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        if isinstance(value, str) and not is_number(value):
+            return self._parsed(value)
+        if isinstance(value, bool) or not isinstance(value, Real | Decimal | str):
             return None
-        number = Decimal(int(value)) if isinstance(value, Integral) else Decimal(str(value))
+        try:
+            number = Decimal(int(value)) if isinstance(value, Integral) else Decimal(str(value))
+        except InvalidOperation:
+            return None
+        if not number.is_finite():
+            return None
         for limit, microseconds in _MICROSECONDS_OF:
             if 0 < number < limit:
                 return moment(int(number * microseconds))

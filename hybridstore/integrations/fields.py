@@ -227,14 +227,17 @@ class Fields:
         Returns:
             Its value; None where there is none.
         """
-        for name in _plain_names(names):
-            if self._values is not None:
+        if self._values is not None:
+            for name in _plain_names(names):
                 value = self._values.get(name)
-            else:
+                if value is not None:
+                    return value
+        else:
+            for name in _plain_names(names):
                 attribute = self._names.get(name)
                 value = None if attribute is None else getattr(self.source, attribute, None)
-            if value is not None and not (self._values is None and callable(value)):
-                return value
+                if value is not None and not callable(value):
+                    return value
         for other in self._others:
             value = other.get(names)
             if value is not None:

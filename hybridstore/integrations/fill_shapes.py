@@ -67,6 +67,19 @@ def items_of(call: Call) -> list[Fields]:
     return found or ([Fields(arguments)] if call.name else [])
 
 
+def first_item(call: Call) -> Fields:
+    """Return the first thing a call is about.
+
+    Args:
+        call: The call.
+
+    Returns:
+        It, or the call's own arguments.
+    """
+    items = items_of(call)
+    return items[0] if items else Fields(call.arguments)
+
+
 def _payloads(value: Any, depth: int) -> Iterator[Any]:
     """Yield what in a value, or inside the messages around it, has a symbol."""
     if isinstance(value, list | tuple | set) and not hasattr(value, "_fields"):
@@ -143,7 +156,7 @@ class FillShapes:
         if not all(fields.has((name,)) for name in _ORDER_MARKS):
             return [self._fill(fields, seen_at)]
         trades = fields.get(("trades", "fills"))
-        if trades:
+        if trades and isinstance(trades, list | tuple):
             return [self._fill(Fields(trade, fields.source), seen_at) for trade in trades]
         if (word(fields.get(("status",))) or "").lower() not in _DONE:
             return []

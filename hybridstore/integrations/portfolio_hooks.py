@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import InvalidValue
 from hybridstore.integrations.calls import Call
 from hybridstore.integrations.events import (
     FillSeen,
     MarkSeen,
-    PositionClosed,
     PositionMarked,
-    PositionOpened,
     PositionSeen,
     PositionsSeen,
 )
@@ -26,24 +25,28 @@ from hybridstore.integrations.fields import (
     PRICE,
     REASON,
     SYMBOL,
-    TIME,
     Fields,
     is_container,
     is_number,
-    plain,
     word,
 )
-from hybridstore.integrations.fill_shapes import FillShapes, is_fill, items_of, price_of
+from hybridstore.integrations.fill_shapes import FillShapes, first_item, is_fill, items_of, price_of
+from hybridstore.integrations.integration import LOG
 from hybridstore.integrations.market_names import MarketNames
 from hybridstore.integrations.position_book import PositionBook
+from hybridstore.integrations.position_calls import PositionCalls
 from hybridstore.integrations.position_shapes import (
     PositionShapes,
     PositionTold,
-    told_position,
     told_positions,
 )
 from hybridstore.integrations.state import Poller, State, Turns, snapshot
 from hybridstore.integrations.target import Target
+
+if TYPE_CHECKING:
+    from hybridstore.hot.position_rows import Position
+
+_PASSED_MAX = 3
 
 
 class PortfolioWatch:
@@ -68,6 +71,7 @@ class PortfolioWatch:
         self._fills = FillShapes(target.exact, names, {"account": target.account, **tags})
         self._positions = PositionShapes(target.exact, names)
         self._book = PositionBook(target.storage, target.account, tags)
+        self._calls = PositionCalls(target, names, self._positions, self._book)
         self._lock = threading.RLock()  # on_error may call the manager again
         self._last: tuple[PositionTold, ...] | None = None
         self._marks: dict[tuple[str | None, ...], Any] = {}
@@ -76,8 +80,8 @@ class PortfolioWatch:
         self.state: State | None = None
         self.poller: Poller | None = None
         self.extracts: Mapping[str, Callable[..., Any]] = {}
-        self.fills_seen = 0
-        self.positions_passed = 0
+        self._fills_seen = 0
+        self._passed_over = 0
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -127,7 +131,7 @@ class PortfolioWatch:
             Whether it told something.
         """
         if self.follows_fills:
-            self.positions_passed += 1
+            self._pass_over()
             return False
         state = self.state
         if state is not None and state.is_async:
@@ -136,10 +140,10 @@ class PortfolioWatch:
             return True
         if state is not None and call.name not in self.extracts:
             turn = self.turns.begin()
-            return self._look(snapshot(state.read()), turn, self._first(call))
+            return self._look(snapshot(state.read()), turn, first_item(call))
         if kind == "close":
-            return self._closed(call)
-        return self._opened(kind, call)
+            return self._calls.closed(call, self._extracted(call))
+        return self._calls.opened(kind, call, self._extracted(call))
 
     def on_notice(self, call: Call) -> bool:
         """Take a notification: of a fill, a position or a price.
@@ -194,7 +198,34 @@ class PortfolioWatch:
             self._last = shape
             if changed and (bool(told) if first else not self.follows_fills):
                 self._put_positions(told, said, first=first)
+            if changed and not first and self.follows_fills:
+                self._pass_over()
             return self._put_marks(told) or changed
+
+    def left_over(self, held: Iterable[Position]) -> list[str]:
+        """Return which open positions of the store the manager does not show.
+
+        Args:
+            held: The store's.
+
+        Returns:
+            Their ids.
+        """
+        shown = set()
+        for each in self._last or ():
+            with contextlib.suppress(InvalidValue):
+                shown.add(self._positions.position(each).symbol)
+        return [position.position_id for position in held if position.symbol not in shown]
+
+    def _pass_over(self) -> None:
+        """Leave a change of positions to the fills; warn where no fill ever comes."""
+        self._passed_over += 1
+        if self._passed_over == _PASSED_MAX and not self._fills_seen:
+            LOG.warning(
+                "%s: positions changed %d times and no fill was told; positions_from='positions' follows them instead",
+                self._target.integration.name,
+                _PASSED_MAX,
+            )
 
     def _put_positions(self, told: tuple[PositionTold, ...], said: Fields, *, first: bool) -> None:
         target = self._target
@@ -253,12 +284,8 @@ class PortfolioWatch:
             )
         return items
 
-    def _first(self, call: Call) -> Fields:
-        items = items_of(call)
-        return items[0] if items else Fields(call.arguments)
-
     def _put_fill(self, fill: FillSeen) -> None:
-        self.fills_seen += 1
+        self._fills_seen += 1
         self._target.put(fill, functools.partial(self._record_fill, fill), is_figure=False)
 
     async def _record_fill(self, fill: FillSeen) -> None:
@@ -291,51 +318,4 @@ class PortfolioWatch:
         else:
             event = PositionMarked(str(key), price)
             self._target.put(event, functools.partial(self._book.mark, event), is_figure=False)
-        return True
-
-    def _opened(self, kind: str, call: Call) -> bool:
-        result = call.result
-        done = False
-        for fields in items_of(self._extracted(call)) or [Fields(call.arguments)]:
-            said = Fields(fields.source, call.arguments, result if is_container(result) else {})
-            told = told_position(said)
-            if told.symbol is None:
-                continue
-            if told.side is None and plain(call.name).endswith("short"):
-                told = told._replace(side="short")
-            if told.position_id is None and isinstance(result, str | int) and not isinstance(result, bool):
-                told = told._replace(position_id=str(result))
-            if told.entry is None:
-                told = told._replace(entry=said.get(PRICE))
-            position = self._positions.position(told)
-            now = self._target.exact.moment(said.get(TIME)) or self._target.now()
-            if kind == "open":
-                opened = PositionOpened(position, now)
-                self._target.put(opened, functools.partial(self._book.open, opened), is_figure=False)
-            else:
-                price = price_of(said, self._target.exact, PRICE)
-                seen = PositionsSeen((position,), complete=False, price=price, seen_at=now)
-                self._target.put(seen, functools.partial(self._book.settle, seen), is_figure=False)
-            done = True
-        return done
-
-    def _closed(self, call: Call) -> bool:
-        said = self._first(self._extracted(call))
-        said = Fields(said.source, call.arguments, call.result if is_container(call.result) else {})
-        key, symbol = said.get(POSITION_ID), word(said.get(SYMBOL))
-        if key is None and symbol is None:
-            key = next((value for value in call.values if isinstance(value, str | int)), None)
-        if key is None and symbol is None:
-            return False
-        exact = self._target.exact
-        name = str(key) if key is not None and not is_container(key) else self._names.unified(str(symbol))
-        amount = Fields(said.source).get(POSITION_AMOUNT)
-        event = PositionClosed(
-            name,
-            exact.amount(amount, "amount").copy_abs() if is_number(amount) else None,
-            price_of(said, exact, (*EXIT, *PRICE)),
-            word(said.get(REASON)),
-            exact.moment(said.get(TIME)) or self._target.now(),
-        )
-        self._target.put(event, functools.partial(self._book.close, event), is_figure=False)
         return True

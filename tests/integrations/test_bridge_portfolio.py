@@ -193,6 +193,27 @@ async def test_nothing_to_hook_says_what_was_looked_for(bridge: StorageIntegrati
     assert set(vars(manager)) == {"positions"}, "what was hooked before the error is undone"
 
 
+async def test_a_position_only_the_store_holds_is_named(
+    storage: TradingBotStorageSystem, bridge: StorageIntegrationBridge
+) -> None:
+    await storage.create_position("old", "BTC/USDT", "LONG", 1, 100)
+    integration = await bridge.integrate_with_portfolio_manager(Desk())
+    assert "does not show old" in integration.how
+
+
+async def test_positions_that_change_where_no_fill_is_told_are_noticed(
+    bridge: StorageIntegrationBridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = Hub()
+    integration = await bridge.integrate_with_portfolio_manager(manager, positions_from="fills")
+    for amount in range(1, 5):
+        manager.emit("position", {"symbol": "BTC/USDT", "amount": amount, "entry_price": 1, "side": "long"})
+    await integration.flush()
+    assert integration.recorded == 0
+    (warning,) = [r.message for r in caplog.records if "positions_from='positions'" in r.message]
+    assert "positions changed 3 times and no fill was told" in warning
+
+
 async def test_both_managers_of_a_bot(
     storage: TradingBotStorageSystem, bridge: StorageIntegrationBridge
 ) -> None:

@@ -74,7 +74,19 @@ async def test_methods_can_be_named(
     await integration.flush()
     assert history(storage) == [("btc", "5", "0"), ("ETH", "7", "0")]
     with pytest.raises(InvalidValue, match="no method 'tell'"):
-        await bridge.integrate_with_balance_manager(manager, update_methods=["tell"])
+        await bridge.integrate_with_balance_manager(Peculiar(), update_methods=["tell"])
+
+
+async def test_a_manager_is_not_integrated_twice(bridge: StorageIntegrationBridge) -> None:
+    manager = Setter()
+    integration = await bridge.integrate_with_balance_manager(manager)
+    with pytest.raises(InvalidValue, match="integrated already"):
+        await bridge.integrate_with_balance_manager(manager)
+    integration.detach()
+    again = await bridge.integrate_with_balance_manager(manager)
+    manager.set_balance("BTC", 1)
+    await bridge.flush()
+    assert (integration.recorded, again.recorded) == (0, 1)
 
 
 async def test_nothing_to_hook_says_what_was_looked_for(bridge: StorageIntegrationBridge) -> None:
