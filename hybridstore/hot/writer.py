@@ -182,6 +182,7 @@ class Writer:
             raise StoreClosed("the store is closed", path=str(self._path))
         self._waiting.append(work)
         if self._asleep:
+            self._asleep = False  # one ring wakes it for all
             self._bell.put(None)
         if self._drained:  # the thread ended between the lines above
             self._refuse_the_rest()
