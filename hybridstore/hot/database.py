@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import DatabaseConfig, load_settings
 from hybridstore.durable import fsync_directory
-from hybridstore.errors import HybridStoreError, SchemaMismatch, StorageFull, StoreClosed
-from hybridstore.hot.connection import has_page_checksums, open_connection, translate
+from hybridstore.errors import HybridStoreError, StorageFull, StoreClosed
+from hybridstore.hot.bootstrap import bootstrap
 from hybridstore.hot.folder import ReserveFile, make_private_file, make_private_root
+from hybridstore.hot.foreign_sqlite import Identity, protect, unprotect
 from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.guards import ProcessGuard
 from hybridstore.hot.housekeeping import Housekeeping
@@ -26,16 +24,15 @@ from hybridstore.hot.known import Lookup
 from hybridstore.hot.lookout import Lookout
 from hybridstore.hot.pool import ReaderPool
 from hybridstore.hot.result_cache import ResultCache
-from hybridstore.hot.session import SEQ_START, TS_START, WriteSession
+from hybridstore.hot.session import WriteSession
 from hybridstore.hot.watermark import Loss
 from hybridstore.hot.writer import Writer
 from hybridstore.named_sql import load_named_sql
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.feed import feed_statements
-from hybridstore.schema.internal import COMMIT_CLOCK
 from hybridstore.schema.registry import Registry
-from hybridstore.schema.sqlite import ddl, tiering_statements
 from hybridstore.schema.sqlite import statements as dataset_statements
+from hybridstore.schema.sqlite import tiering_statements
 
 _MARK_BYTES = 16
 _MIB = 1 << 20
@@ -82,6 +79,7 @@ class DatabaseManager:
         self._cache: ResultCache | None = None
         self._housekeeping: Housekeeping | None = None
         self._lookout: Lookout | None = None
+        self._protection: Identity | None = None
         self._journal: Journal | None = None
         self._reserve = ReserveFile(self.root, self.config.reserve_mb)
         self._guard: ProcessGuard | None = None
@@ -150,19 +148,13 @@ class DatabaseManager:
     def _open(self) -> None:
         make_private_root(self.root)
         created = make_private_file(self.path)
+        protection = protect(self.path)
         try:
-            self._bootstrap()
-        except StorageFull:
-            if not self._reserve.release():
-                raise
-            self._bootstrap()
-        except HybridStoreError:
-            if created:
-                self.path.unlink(missing_ok=True)
+            self._bootstrap(created=created)
+        except BaseException:
+            unprotect(protection)
             raise
-        if created:
-            fsync_directory(self.root)
-        self._guard = ProcessGuard(self.path)
+        self._guard, self._protection = ProcessGuard(self.path), protection
         atexit.register(self.shutdown)
         try:
             if self.config.enable_logs:
@@ -196,14 +188,15 @@ class DatabaseManager:
         with self._lock:
             figures, journal = self._figures(), self._journal
             writer, readers, housekeeping = self._writer, self._readers, self._housekeeping
-            lookout, self._lookout = self._lookout, None
-            self._writer = self._readers = self._housekeeping = self._cache = self._journal = None
+            self._writer = self._readers = self._housekeeping = self._lookout = None
+            self._cache = self._journal = None
             atexit.unregister(self.shutdown)
             for part in (writer, housekeeping, readers):  # the last look comes after the last commit
                 if part is not None:
                     part.close()
-            if lookout is not None:
-                lookout.abandon()
+            if self._protection is not None:
+                unprotect(self._protection)
+                self._protection = None
             if journal is not None:
                 journal.close(figures)
 
@@ -301,35 +294,19 @@ class DatabaseManager:
     def _session(self, connection: Any) -> WriteSession:
         return WriteSession(connection, self.clock, self.statements)
 
-    def _bootstrap(self) -> None:
-        """Give a new database its commit clock, without which no transaction can be numbered."""
-        msgspec.structs.force_setattr(self.config, "page_checksums", has_page_checksums(self.config))
-        connection = open_connection(self.config, write=True)
+    def _bootstrap(self, *, created: bool) -> None:
         try:
-            if self._is_bootstrapped(connection):
-                return  # opening a store must not take the write lock from a bot that is using it
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            if not self._is_bootstrapped(connection):
-                for statement in ddl(COMMIT_CLOCK).values():
-                    connection.execute(statement)
-                row = (1, os.urandom(_MARK_BYTES), SEQ_START, TS_START)
-                connection.execute(self.statements["insert_commit_clock"], row)
-            connection.execute("COMMIT")
-        except Exception as error:
-            raise translate(error, "open the hot store", self.path) from error
-        finally:
-            connection.close(True)  # noqa: FBT003  positional in apsw
-
-    def _is_bootstrapped(self, connection: Any) -> bool:
-        live = [name for name, _ in connection.execute(self.statements["live_schema"])]
-        if live and COMMIT_CLOCK.name not in live:
-            raise SchemaMismatch(
-                f"the database belongs to another program: it has {', '.join(live[:5])} and no {COMMIT_CLOCK.name}",
-                path=str(self.path),
-                hint="choose another root",
-            )
-        return bool(live)
+            bootstrap(self.config, self.statements)
+        except StorageFull:
+            if not self._reserve.release():
+                raise
+            bootstrap(self.config, self.statements)
+        except HybridStoreError:
+            if created:
+                self.path.unlink(missing_ok=True)
+            raise
+        if created:
+            fsync_directory(self.root)
 
     def _closed_error(self) -> StoreClosed:
         return StoreClosed(

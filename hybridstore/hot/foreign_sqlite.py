@@ -28,7 +28,8 @@ _LIBRARIES = ("connectorx", "adbc_driver_sqlite", "sqlite_scanner")
 """Libraries that open SQLite files without Python's ``sqlite3``, as they are named where they are loaded."""
 LOCKS = Path("/proc/locks")
 MAPS = Path("/proc/self/maps")
-_DESCRIPTORS = Path("/proc/self/fd")
+_DESCRIPTORS = "/dev/fd"
+"""Lists the open files of the process, on every system with POSIX locks."""
 _SHARED_FIRST, _SHARED_BYTES = 0x4000_0002, 510
 """Where every user of a database holds a lock in it, as SQLite's file format says."""
 _DEAD_MAN_BYTE = 128
@@ -62,14 +63,24 @@ def protect(path: Path) -> Identity:
     """Refuse from now on that Python's ``sqlite3`` opens a database in this process.
 
     Args:
-        path: The hot database; it exists.
+        path: The hot database; it exists, and no store that is being opened has it open yet.
 
     Returns:
         What to give to :func:`unprotect`.
+
+    Raises:
+        StoreError: Somebody else in this process has it open.
     """
     status = path.stat()
     identity = (status.st_dev, status.st_ino)
     with _Stores.lock:
+        if identity not in _Stores.open and any(found == identity for _, found in _descriptors()):
+            raise StoreError(
+                "this process already has the database open: with another SQLite library, or because it was forked "
+                "from one that has",
+                path=str(path),
+                hint="close it there first (multiprocessing: start method 'spawn'); then " + RULE,
+            )
         if not _Stores.is_hooked:  # a hook stays for the life of the process
             sys.addaudithook(_refuse)
             _Stores.is_hooked = True
@@ -246,16 +257,30 @@ def _take_again(lock: _Lock) -> bool:
         return False
     import fcntl
 
-    for entry in os.listdir(_DESCRIPTORS):  # noqa: PTH208  numbers, not paths
-        status = _status(_DESCRIPTORS / entry)
-        if status is None or (status.st_dev, status.st_ino) != lock.identity:
-            continue
-        try:
-            fcntl.lockf(int(entry), fcntl.LOCK_SH | fcntl.LOCK_NB, lock.size_bytes, lock.first)
-        except OSError:
-            continue
-        return True
+    for descriptor, identity in _descriptors():
+        if identity == lock.identity:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, lock.size_bytes, lock.first)
+            except OSError:
+                continue
+            return True
     return False
+
+
+def _descriptors() -> list[tuple[int, Identity]]:
+    """Return the open files of this process; none on Windows."""
+    try:
+        entries = os.listdir(_DESCRIPTORS)  # noqa: PTH208  numbers, not paths
+    except OSError:
+        return []
+    found = []
+    for entry in entries:
+        try:
+            status = os.fstat(int(entry))
+        except OSError:  # the listing's own, closed since
+            continue
+        found.append((int(entry), (status.st_dev, status.st_ino)))
+    return found
 
 
 def _loaded() -> list[str]:

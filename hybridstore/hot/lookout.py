@@ -13,7 +13,7 @@ from hybridstore.config import DatabaseConfig
 from hybridstore.errors import StoreError
 from hybridstore.hot.clock_watch import ClockWatch, uptime_us
 from hybridstore.hot.folder import disk_report, permission_reports
-from hybridstore.hot.foreign_sqlite import RULE, LockWatch, protect, unprotect
+from hybridstore.hot.foreign_sqlite import RULE, LockWatch
 from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.pool import ReaderPool
@@ -57,7 +57,6 @@ class Lookout:
         # A clock that was given to the store is set at will: it only has to be ahead of the commits.
         self._clock = ClockWatch(clock, uptime_us if isinstance(clock, SystemClock) else None)
         self._locks: LockWatch | None = None
-        self._protected: tuple[int, int] | None = None
 
     @property
     def condemned(self) -> bool:
@@ -72,7 +71,6 @@ class Lookout:
         """
         before = self._watermark.read()  # first: others may commit meanwhile
         self._position = self._read(connection)
-        self._protected = protect(self._config.path)
         self._locks = LockWatch(self._config.path, self._store_clock)
         now_us = self._store_clock.now_us()
         self._watermark.compare(before, self._position, self._config.durability, now_us)
@@ -119,13 +117,6 @@ class Lookout:
         """
         self.look(connection)
         self._watermark.flush()
-        self.abandon()
-
-    def abandon(self) -> None:
-        """Stop refusing other SQLite libraries; a second time does nothing."""
-        if self._protected is not None:
-            unprotect(self._protected)
-            self._protected = None
 
     def accept_loss(self) -> tuple[Loss, ...]:
         """Stop telling of the losses there are.

@@ -1,0 +1,345 @@
+"""Another SQLite library in the process: refused where it can be, noticed where it cannot, and never a silent loss."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hybridstore.clock import SystemClock
+from hybridstore.config import DATABASE_NAME
+from hybridstore.errors import StoreError
+from hybridstore.hot import foreign_sqlite
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.foreign_sqlite import LockWatch
+from tests.hot.bare import of_guard, open_database, told, touch
+from tests.hot.children import finish, hear, run, say, start
+
+PATIENCE_S = 20.0
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux shows which locks are held (/proc/locks)"
+)
+posix = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows keeps locks by handle: nothing can drop them"
+)
+
+
+@pytest.fixture
+def database(root: Path) -> Iterator[DatabaseManager]:
+    """Return an open database."""
+    opened = open_database(root)
+    yield opened
+    opened.shutdown()
+
+
+def as_uri(path: Path) -> str:
+    return f"{path.as_uri()}?mode=ro"
+
+
+def as_short_uri(path: Path) -> str:
+    return f"file:{path.as_posix()}?mode=ro"
+
+
+def with_percent(path: Path) -> str:
+    return path.as_uri().replace("trading", "%74rading")
+
+
+def relative(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+@pytest.mark.parametrize("name", [str, Path, os.fsencode, as_uri, as_short_uri, with_percent, relative])
+def test_sqlite3_is_refused(database: DatabaseManager, name: Callable[[Path], str | bytes | Path]) -> None:
+    touch(database)
+    wanted = name(database.path)
+    uri = isinstance(wanted, str) and wanted.startswith("file:")
+    with pytest.raises(StoreError, match="may not be opened with another SQLite library") as caught:
+        sqlite3.connect(wanted, uri=uri)
+    assert caught.value.path == str(database.path)
+    assert "store.sql" in str(caught.value)
+    assert "another process" in str(caught.value)
+    touch(database)
+    (report,) = of_guard(database, "second_sqlite")
+    assert report.state == "ok", "nothing was opened"
+    assert "refused" in report.message
+
+
+@posix
+def test_other_names_of_the_same_file_are_refused(database: DatabaseManager, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(database.path)
+    (tmp_path / "hard").hardlink_to(database.path)
+    for name in ("link", "hard"):
+        with pytest.raises(StoreError):
+            sqlite3.connect(tmp_path / name)
+
+
+def test_every_other_database_is_let_through(database: DatabaseManager, tmp_path: Path) -> None:
+    missing = f"file:{tmp_path.as_posix()}/missing.db?mode=ro"
+    for name in (":memory:", "", "file::memory:?cache=shared", tmp_path / DATABASE_NAME, tmp_path / "o.db"):
+        connection = sqlite3.connect(name, uri=True)
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+        connection.close()
+    with pytest.raises(sqlite3.OperationalError):
+        sqlite3.connect(missing, uri=True)
+
+
+def test_sqlite3_is_let_through_when_the_last_store_is_closed(root: Path) -> None:
+    first, second = open_database(root), open_database(root)
+    path = first.path
+    first.shutdown()
+    with pytest.raises(StoreError):
+        sqlite3.connect(path)
+    second.shutdown()
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM commit_clock").fetchall() == [(1,)]
+    connection.close()
+
+
+@posix
+def test_a_store_is_not_opened_beside_another_library(root: Path) -> None:
+    """What that library sees would be another log, and its close would remove ours with everything in it."""
+    database = open_database(root)
+    path, seq = database.path, touch(database)
+    database.shutdown()
+    connection = sqlite3.connect(path)
+    connection.execute("SELECT * FROM commit_clock").fetchall()
+    with pytest.raises(StoreError, match="already has the database open") as caught:
+        open_database(root)
+    assert caught.value.path == str(path)
+    connection.close()
+    database = open_database(root)
+    assert touch(database) == seq + 1
+    database.shutdown()
+
+
+def test_another_process_may_read(database: DatabaseManager) -> None:
+    touch(database)
+    script = (
+        "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1])\n"
+        "print(connection.execute('SELECT seq FROM commit_clock').fetchone()[0]); connection.close()"
+    )
+    seq = touch(database)
+    assert int(run(script, database.path)) == seq
+    assert touch(database) == seq + 1
+    assert [one.state for one in database.guards() if one.guard in {"files", "second_sqlite"}] == ["ok", "ok"]
+
+
+FORK_AND_OPEN = """
+import os, sys
+from hybridstore import StoreError
+from tests.hot.bare import open_database, touch
+
+database = open_database(sys.argv[1])
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        open_database(sys.argv[1])
+    except StoreError as error:
+        code = 0 if "spawn" in str(error) else 2
+    os._exit(code)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+touch(database)
+database.shutdown()
+"""
+
+
+@posix
+def test_a_forked_child_cannot_open_the_store_of_its_parent(root: Path) -> None:
+    """It inherited what SQLite believes to be its own locks."""
+    run(FORK_AND_OPEN, root)
+
+
+FORK = """
+import os, sqlite3, sys
+from tests.hot.bare import open_database, touch
+
+database = open_database(sys.argv[1])
+touch(database)
+pid = os.fork()
+if pid == 0:
+    connection = sqlite3.connect(sys.argv[1] + "/trading_bot.db")  # another process: it drops nothing
+    os._exit(connection.execute("SELECT count(*) FROM commit_clock").fetchone()[0])
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+touch(database)
+print([one.state for one in database.guards() if one.guard == "second_sqlite"])
+database.shutdown()
+"""
+
+
+@posix
+def test_a_forked_child_may_read(root: Path) -> None:
+    assert run(FORK, root) == "['ok']\n"
+
+
+UNSEEN = """
+def unseen(path):
+    '''Open a database as a library would that tells Python nothing.'''
+    kept, foreign_sqlite._Stores.open = foreign_sqlite._Stores.open, {}
+    connection = sqlite3.connect(path, check_same_thread=False)
+    connection.execute("SELECT * FROM commit_clock").fetchall()
+    foreign_sqlite._Stores.open = kept
+    return connection
+
+"""
+
+FOREIGN_CLOSE_WHILE_WRITING = f"""
+import sqlite3, sys, threading, time
+from hybridstore import StoreMoved
+from hybridstore.hot import foreign_sqlite
+from tests.hot.bare import open_database, touch
+{UNSEEN}
+database = open_database(sys.argv[1])
+foreign = unseen(database.path)
+acknowledged, refused = [], []
+
+def write():
+    while not refused:
+        try:
+            acknowledged.append(touch(database))
+        except StoreMoved as error:
+            refused.append(error)
+
+writers = [threading.Thread(target=write) for _ in range(3)]
+for writer in writers:
+    writer.start()
+while len(acknowledged) < 300:
+    time.sleep(0.001)
+foreign.close()
+for writer in writers:
+    writer.join()
+for use in (lambda: touch(database), lambda: database.readers.rows("SELECT 1")):
+    try:
+        use()
+    except StoreMoved as error:
+        assert "close the store" in error.hint, error
+    else:
+        raise AssertionError("a store whose log is gone was used")
+(files,) = [one for one in database.guards() if one.guard == "files"]
+assert files.state == "alarm", files
+assert "may be lost" in files.message, files
+print(max(acknowledged), flush=True)
+database.shutdown()
+again = open_database(sys.argv[1])  # the same process can go on
+print(again.readers.rows("SELECT seq FROM commit_clock")[0][0])
+print([one.state for one in again.guards() if one.guard in ("files", "second_sqlite")])
+print(touch(again))
+again.shutdown()
+"""
+
+
+@linux
+def test_no_commit_is_lost_in_silence_when_the_log_is_removed(root: Path) -> None:
+    open_database(root).shutdown()
+    printed = run(FOREIGN_CLOSE_WHILE_WRITING, root).splitlines()
+    acknowledged, found, after = int(printed[0]), int(printed[1]), int(printed[3])
+    assert printed[2] == "['ok', 'ok']"
+    assert after == found + 1
+    if found < acknowledged:  # what was committed between the other library's checkpoint and its unlink
+        (report,) = told(root)
+        assert report.state == "alarm"
+        assert f"commit {found} of" in report.message
+    else:
+        assert [one.state for one in told(root)] == ["ok"]
+
+
+FOREIGN_CLOSE = f"""
+import sqlite3, sys, time
+from hybridstore.hot import foreign_sqlite
+from tests.hot.bare import open_database, touch
+{UNSEEN}
+database = open_database(sys.argv[1])
+touch(database)
+foreign = unseen(database.path)
+print("open", flush=True)
+sys.stdin.readline()
+foreign.close()
+deadline = time.monotonic() + 20
+while (report := [one for one in database.guards() if one.guard == "second_sqlite"][0]).state == "ok":
+    assert time.monotonic() < deadline
+    touch(database)
+print(report.state, report.message, report.remedy, flush=True)
+sys.stdin.readline()
+print(touch(database), [one.state for one in database.guards() if one.guard == "files"], flush=True)
+sys.stdin.readline()
+"""
+
+
+@linux
+def test_dropped_locks_are_taken_again(root: Path) -> None:
+    database = open_database(root)
+    if "/proc/locks" not in of_guard(database, "second_sqlite")[0].message:
+        database.shutdown()
+        pytest.skip("this system does not show locks in /proc/locks")
+    touch(database)
+    child = start(FOREIGN_CLOSE, root)
+    hear(child, "open")
+    say(child, "close the other library")
+    assert child.stdout is not None
+    line = child.stdout.readline()
+    assert line.startswith("alarm another SQLite library in this process closed the hot database"), line
+    assert "were taken again" in line
+    assert "store.sql" in line
+    assert foreign_sqlite.LOCKS.read_text(encoding="ascii").count(f" {child.pid} ") >= 2
+    touch(database)
+    database.shutdown()  # without the child's locks this process would take itself for the last and remove the log
+    assert database.path.with_name(f"{DATABASE_NAME}-wal").exists()
+    say(child, "write")
+    seq, states = child.stdout.readline().split(" ", 1)
+    assert states == "['ok']\n"
+    child.kill()
+    child.communicate(timeout=PATIENCE_S)
+    again = open_database(root)
+    assert again.readers.rows("SELECT seq FROM commit_clock") == [(int(seq),)]
+    again.shutdown()
+
+
+@linux
+def test_a_raw_look_at_the_file_is_noticed_and_mended(database: DatabaseManager) -> None:
+    """Who reads the database like any file drops the locks as well."""
+    if "/proc/locks" not in of_guard(database, "second_sqlite")[0].message:
+        pytest.skip("this system does not show locks in /proc/locks")
+    assert database.path.read_bytes()
+    deadline = time.monotonic() + PATIENCE_S
+    while (report := of_guard(database, "second_sqlite")[0]).state == "ok":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert "were taken again" in report.message
+    touch(database)
+
+
+def test_a_system_that_shows_no_locks_looks_at_what_is_loaded(
+    database: DatabaseManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, maps = tmp_path / "locks", tmp_path / "maps"
+    empty.touch()
+    maps.touch()
+    monkeypatch.setattr(foreign_sqlite, "LOCKS", empty)
+    monkeypatch.setattr(foreign_sqlite, "MAPS", maps)
+    monkeypatch.setattr(sys, "platform", "other")
+    watch = LockWatch(database.path, SystemClock())
+    assert watch.look()
+    report = watch.report()
+    assert report.state == "ok"
+    assert "does not show locks" in report.message
+    maps.write_text("7f00-7f01 r-xp 00000000 08:01 1 /lib/connectorx.abi3.so\n", encoding="utf-8")
+    report = watch.report()
+    assert report.state == "warning"
+    assert "connectorx" in report.message
+    maps.unlink()
+    monkeypatch.setitem(sys.modules, "adbc_driver_sqlite", sys)
+    assert "adbc_driver_sqlite" in watch.report().message
+
+
+def test_children_end(root: Path) -> None:
+    """A store with the hook installed ends like any other: the hook cannot be removed."""
+    script = (
+        "import sys, sqlite3\nfrom tests.hot.bare import open_database\n"
+        "open_database(sys.argv[1])\nprint('end')\n"
+    )
+    assert finish(start(script, root)) == "end\n"
