@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from hybridstore.aio import TradingBotStorageSystem
@@ -23,7 +24,9 @@ from hybridstore.config import CONFIG_NAME, MaintenanceConfig, Settings, load_se
 from hybridstore.errors import ConfigError
 from hybridstore.operations import launch
 from hybridstore.operations.condition import describe_maintenance, is_maintained, maintenance_status
+from hybridstore.operations.launch import Job, cut_life_line, start_child
 from hybridstore.operations.supervisor import Pace, Supervisor
+from hybridstore.retention.manager import LOCK_NAME
 from hybridstore.store import HybridStore
 from tests.tiered import NOW_US, OWN, all_rows, hot_rows, insert, make_rows, open_store
 
@@ -125,6 +128,7 @@ def test_the_child_moves_old_rows_and_is_gone_after_closing(root: Path) -> None:
         assert not is_gone(pid)
         if hasattr(os, "getpriority"):
             assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, os.getpid())
+            assert os.getsid(pid) != os.getsid(0), "Ctrl-C in the bot's terminal is for the bot"
     assert is_gone(pid)
     assert not is_maintained(root)
     assert set(threading.enumerate()) == threads
@@ -218,6 +222,16 @@ def test_of_two_bots_one_works_and_the_other_takes_over(settings: Settings) -> N
     assert is_gone(other)
 
 
+def test_a_child_whose_step_takes_too_long_is_cut_off(settings: Settings) -> None:
+    lock = filelock.FileLock(settings.database.root / LOCK_NAME)
+    with lock:  # the child waits for it, and asks nobody whether it should
+        job = Job(settings=settings, owner_pid=os.getpid(), once=True, wait_s=600, grace_s=0.2)
+        with start_child(job) as child:
+            until((settings.database.root / "trading_bot.db-wal").exists)
+            cut_life_line(child)
+            assert child.wait(PATIENCE_S) == 1
+
+
 def test_a_bot_that_is_killed_leaves_no_process_behind(root: Path) -> None:
     with started("-c", BOT, str(root)) as bot:
         assert bot.stdout is not None
@@ -241,18 +255,26 @@ def test_a_bot_that_ends_without_closing_leaves_no_process_behind(root: Path) ->
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on POSIX only")
 def test_a_forked_process_neither_ends_the_child_nor_keeps_it_alive(root: Path) -> None:
-    fork = BOT.replace(
-        "sys.stdin.readline()",
-        "import os\nif os.fork() == 0:\n    store.close()\n    print('forked', os.getpid(), flush=True)\n"
-        "    time.sleep(60)\nsys.stdin.readline()",
+    fork = (
+        f"{BOT}import os\nif os.fork() == 0:\n    store.close()\n    print(os.getpid(), flush=True)\n"
+        "time.sleep(60)\n"
     )
     with started("-c", fork, str(root)) as bot:
+        assert bot.stdin is not None
         assert bot.stdout is not None
-        assert {bot.stdout.readline().split()[0] for _ in range(2)} == {"open", "forked"}
+        assert bot.stdout.readline() == "open\n"
         pid = running(lambda: maintenance_status(root))
-        assert maintenance_status(root)["owner_pid"] == bot.pid
-        bot.kill()
-        until(lambda: is_gone(pid))
+        bot.stdin.write("fork\n")  # only now the fork has the life line, too
+        bot.stdin.flush()
+        forked = int(bot.stdout.readline())
+        try:
+            assert not is_gone(pid)
+            assert maintenance_status(root)["pid"] == pid
+            bot.kill()
+            until(lambda: is_gone(pid))
+            assert not is_gone(forked)
+        finally:
+            os.kill(forked, KILL)
     assert not is_maintained(root)
 
 
