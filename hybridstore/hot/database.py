@@ -160,7 +160,7 @@ class DatabaseManager:
             if self.config.enable_logs:
                 self._journal = Journal(self.config, self.clock, self.statements, self._figures)
             self._writer = Writer(self.config, self._guard, self._session, self._journal)
-            self._readers = ReaderPool(self.config, self._guard, self._journal)
+            self._readers = ReaderPool(self.config, self._guard, self._journal, self._writer.files)
             self._cache = ResultCache(
                 self.config, self._readers, self._writer.log, self.statements["commit_position"]
             )

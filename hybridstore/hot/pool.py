@@ -14,7 +14,7 @@ import apsw
 from hybridstore.config import DatabaseConfig
 from hybridstore.errors import InvalidValue, QueryTimeout, StoreBusy, StoreClosed
 from hybridstore.hot.connection import close_connection, open_connection, translate
-from hybridstore.hot.guards import ProcessGuard
+from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.journal import Journal
 from hybridstore.hot.reader import NEVER, Reader, ReadTransaction, Row, late
 
@@ -38,9 +38,17 @@ class ReaderPool:
         config: Where and how to open.
         guard: Refuses use across a fork.
         journal: Where slow reads are noted; None for no logs.
+        files: Asked before a reader is opened: an old path may name another database, or another log.
     """
 
-    def __init__(self, config: DatabaseConfig, guard: ProcessGuard, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        config: DatabaseConfig,
+        guard: ProcessGuard,
+        journal: Journal | None = None,
+        files: FileGuard | None = None,
+    ) -> None:
+        self._files = files
         self._config = config
         self._guard = guard
         self._path = config.path
@@ -249,6 +257,8 @@ class ReaderPool:
                         with suppress(IndexError):  # an idle reader of the other kind makes room
                             self._discard(other.pop())
                     if len(self._all) < self._config.max_connections:
+                        if self._files is not None and (wrong := self._files.look()) is not None:
+                            raise wrong
                         opened_with = self._opened_with()
                         reader = Reader(open_connection(self._config, write=False, scan=scan), opened_with)
                         self._all.add(reader)
