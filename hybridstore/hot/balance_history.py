@@ -8,6 +8,7 @@ that names its moment can be told again, and only one that is not newer than the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import apsw
@@ -17,10 +18,16 @@ from hybridstore.hot.known import Key, Stored
 from hybridstore.hot.rows import Claimed, is_old_version, keep_version, supersede_row
 from hybridstore.hot.session import WriteSession
 from hybridstore.schema.books import BALANCE_HISTORY
+from hybridstore.schema.types import EXACT, MONEY_INTEGER_DIGITS, money_text
 
 REPORT_KEY = ("account", "asset", "changed_at", "source")
 _TOLD = ("balance", "hold_trade", "available", "reason", "sync_status", "exchange_at")
 """What is told of a balance; its change is computed from it."""
+_PERCENT_PLACES = Decimal("1E-8")
+_DIVISION = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[])
+_HUNDRED = Decimal(100)
+_subtract, _multiply = EXACT.subtract, EXACT.multiply
+_divide, _quantize = _DIVISION.divide, _DIVISION.quantize
 _PLACE = {name: place for place, name in enumerate(BALANCE_HISTORY.column_names)}
 
 
@@ -54,11 +61,48 @@ def settle_report(session: WriteSession, row: Sequence[Any]) -> str:
         session, BALANCE_HISTORY, key, told, REPORT_KEY
     ):
         return "repeated"
+    corrected = _with_change(known[-1], row)
     if hot:
-        _rewrite(session, hot[-1], row, key)
+        _rewrite(session, hot[-1], corrected, key)
     else:
-        supersede_row(session, BALANCE_HISTORY, known[-1], row, key)
+        supersede_row(session, BALANCE_HISTORY, known[-1], corrected, key)
     return "corrected"
+
+
+def change_from(before: Decimal, balance: Decimal) -> tuple[str, str | None]:
+    """Return by how much a balance changed.
+
+    Args:
+        before: The balance before.
+        balance: The balance.
+
+    Returns:
+        The difference, and 100 * difference / before rounded half even to 8 places; the latter is None from zero, and
+        where it is too large to be stored.
+    """
+    difference = _subtract(balance, before)
+    change = money_text(difference, "change")
+    if not before:
+        return change, None
+    if not difference:
+        return change, "0"
+    percentage = _quantize(_divide(_multiply(_HUNDRED, difference), before), _PERCENT_PLACES)
+    if percentage.adjusted() >= MONEY_INTEGER_DIGITS:
+        return change, None
+    return change, money_text(percentage, "change_percentage")
+
+
+def _with_change(found: Stored, row: Sequence[Any]) -> list[Any]:
+    """Return the corrected row with the change from the same balance before as the row it replaces."""
+    corrected = list(row)
+    change = found[1 + _PLACE["change"]]
+    if change is None:
+        figures: tuple[str | None, str | None] = (None, None)
+    else:
+        before = _subtract(Decimal(found[1 + _PLACE["balance"]]), Decimal(change))
+        figures = change_from(before, Decimal(row[_PLACE["balance"]]))
+    corrected[_PLACE["change"]], corrected[_PLACE["change_percentage"]] = figures
+    return corrected
 
 
 def _tells(found: Stored, told: dict[str, Any]) -> bool:

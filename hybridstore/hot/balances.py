@@ -5,19 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balance_history import settle_report
+from hybridstore.hot.balance_history import change_from, settle_report
 from hybridstore.hot.commits import touches
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
 from hybridstore.schema.types import (
     EXACT,
-    MONEY_INTEGER_DIGITS,
     check_name,
     check_text,
     check_timestamp,
@@ -27,11 +26,7 @@ from hybridstore.schema.types import (
 )
 
 DEFAULT_ACCOUNT = "default"
-_PERCENT_PLACES = Decimal("1E-8")
-_DIVISION = Context(prec=60)
-_subtract, _multiply = EXACT.subtract, EXACT.multiply
-_divide, _quantize = _DIVISION.divide, _DIVISION.quantize
-_HUNDRED = Decimal(100)
+_subtract = EXACT.subtract
 _TUPLE_FIELDS = 10
 _ZERO = Decimal(0)
 Money = Decimal | int | str
@@ -268,7 +263,6 @@ def _record(session: WriteSession, update: BalanceUpdate) -> bool:
     before = last.balance if last is not None and newest else None
     told_when = "new"
     if last is not None and changed_us <= last.updated_us and update.changed_us is not None:
-        before = _balance_before(session, update, changed_us)
         told_when = settle_report(session, _history_row(update, before, changed_us, ts_us))
         if told_when == "repeated":
             return False
@@ -299,35 +293,13 @@ def _record(session: WriteSession, update: BalanceUpdate) -> bool:
 def _history_row(
     update: BalanceUpdate, before: Decimal | None, changed_us: int, ts_us: int
 ) -> tuple[Any, ...]:
-    change = percentage = None
-    if before is not None:
-        difference = _subtract(update.balance, before)
-        change = money_text(difference, "change")
-        percentage = _percentage(difference, before)
+    change, percentage = (None, None) if before is None else change_from(before, update.balance)
     return (
         update.account, update.asset, update.balance_text, update.hold_text, update.available_text, change,
         percentage, update.reason, update.source, update.sync_status, changed_us, update.exchange_us, ts_us,
     )  # fmt: skip
 
 
-def _balance_before(session: WriteSession, update: BalanceUpdate, changed_us: int) -> Decimal | None:
-    """Return the balance before a late report, where the hot store holds it."""
-    session.flush("insert_balance_history")
-    row = session.one("balance_before", (update.asset, changed_us, update.account))
-    return None if row is None else Decimal(row[0])
-
-
 def _load_last(session: WriteSession, key: tuple[str, str]) -> _Last | None:
     row = session.one("last_balance", key)
     return None if row is None else _Last(Decimal(row[0]), row[1], row[2])
-
-
-def _percentage(difference: Decimal, previous: Decimal) -> str | None:
-    if not previous:
-        return None
-    if not difference:
-        return "0"
-    percentage = _quantize(_divide(_multiply(_HUNDRED, difference), previous), _PERCENT_PLACES)
-    return (
-        None if percentage.adjusted() >= MONEY_INTEGER_DIGITS else money_text(percentage, "change_percentage")
-    )

@@ -85,11 +85,6 @@ SELECT id, account, asset, balance, hold_trade, available, change, change_percen
   sync_status, changed_at, exchange_at, recorded_at
 FROM balance_history WHERE asset = ? AND changed_at = ? AND account = ? AND source = ?
 
--- name: balance_before
--- The balance of an asset before a moment.
-SELECT balance FROM balance_history
-WHERE asset = ? AND changed_at < ? AND account = ? ORDER BY changed_at DESC, id DESC LIMIT 1
-
 -- name: rewrite_balance_history
 -- Another content of a report of a balance.
 UPDATE balance_history SET account = ?, asset = ?, balance = ?, hold_trade = ?, available = ?, change = ?, change_percentage = ?,

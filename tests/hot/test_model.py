@@ -46,14 +46,15 @@ class Twin:
         if amount in self.versions.get(key, ()):
             return False
         self.versions.setdefault(key, []).append(amount)
-        earlier = [
-            (when, known)
-            for (owner, held, when), (known, _) in self.history.items()
-            if (owner, held) == (account, asset) and when < moment
-        ]
-        change = amount - max(earlier)[1] if earlier else None
-        self.history[key] = (amount, change)
-        if moment >= self.latest.get((account, asset), (moment, amount))[0]:
+        last = self.latest.get((account, asset))
+        if key in self.history:
+            known, change = self.history[key]
+            self.history[key] = (amount, None if change is None else change + amount - known)
+        elif last is None or moment < last[0]:
+            self.history[key] = (amount, None)
+        else:
+            self.history[key] = (amount, amount - last[1])
+        if last is None or moment >= last[0]:
             self.latest[account, asset] = (moment, amount)
         return True
 

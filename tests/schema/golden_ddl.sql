@@ -153,7 +153,7 @@ CREATE TABLE balance_history (
   recorded_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX balance_history_by_asset_changed_at ON balance_history (asset, changed_at);
+CREATE INDEX balance_history_by_changed_at_asset ON balance_history (changed_at, asset);
 
 CREATE TRIGGER balance_history_claimed BEFORE UPDATE ON balance_history
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'balance_history'
