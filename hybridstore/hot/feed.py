@@ -13,10 +13,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.feed_event import CorrectionForm, Event, RowForm, Wanted, followed_datasets
+from hybridstore.hot.feed_event import (
+    CorrectionForm,
+    Event,
+    RowForm,
+    Stored,
+    Wanted,
+    followed_datasets,
+    inserted_row,
+)
 from hybridstore.hot.feed_history import ArchiveAhead, as_committed, begin_again, check_token
 from hybridstore.hot.feed_source import Archive, Entry, Moment, Portion, Source, read_moment
-from hybridstore.hot.feed_token import FeedToken, Place, TokenMaker, read_token
+from hybridstore.hot.feed_token import NUMBER_MAX, FeedToken, Place, TokenMaker, read_token
 from hybridstore.hot.reader import ReadTransaction
 from hybridstore.schema.internal import CORRECTIONS
 from hybridstore.schema.types import moment
@@ -63,6 +71,7 @@ class Feed:
         # Within a commit corrections come last: what they correct may be of the same commit.
         self._corrections = Source(CORRECTIONS, len(followed), CorrectionForm(forms), self._statements)
         self._sources.append(self._corrections)
+        self._by_name = {source.name: source for source in self._sources}
         now = read_moment(self._readers.rows(self._statements["feed_position"]))
         self._resumed: FeedToken | None = None
         self._ts_us = 0
@@ -128,11 +137,21 @@ class Feed:
         ts_us, order, row_id, row = self.ready.popleft()
         source = self._sources[order]
         self._tell(source, Place(ts_us, row_id))
+        if source is self._corrections:
+            self._tell_inserted(row)
         self._ts_us = ts_us
         if self._committed[0] != ts_us:
             self._committed = (ts_us, moment(ts_us))
         self._token = self._make_token()
         return source.form.event(row, self._committed[1], self._token)
+
+    def _tell_inserted(self, correction: Stored) -> None:
+        """A row that a correction inserted is told by it: go on behind it, for the correction is not read again."""
+        name, inserted = inserted_row(correction)
+        source = self._by_name[name]
+        slot = self._slots[source.order]
+        if not source.timed and inserted > self._numbers[slot]:
+            self._numbers[slot] = inserted
 
     def _make_token(self) -> str:
         return self._tokens.text(self._ts_us, self._numbers)
@@ -143,7 +162,8 @@ class Feed:
         if bound[0] < self._ts_us:
             return
         for source in self._sources:
-            if source.horizon == bound and not source.entries:
+            # Where corrections alone are advanced, rows they inserted would be told as if nothing had inserted them.
+            if source.horizon == bound and (source is not self._corrections or bound[1] == NUMBER_MAX):
                 self._tell(source, source.read)
         self._ts_us = bound[0]
         self._token = self._make_token()

@@ -203,6 +203,19 @@ class CorrectionForm:
         return new, form.from_json(stored[_CORRECTION["old_row"]], stored[_CORRECTION["row_id"]])
 
 
+def inserted_row(correction: Stored) -> tuple[str, int]:
+    """Return which row a correction inserted.
+
+    Args:
+        correction: Its stored columns.
+
+    Returns:
+        The dataset, and the number of the row; 0 where the correction overwrote one.
+    """
+    row_id, new_row_id = correction[_CORRECTION["row_id"]], correction[_CORRECTION["new_row_id"]]
+    return correction[_CORRECTION["dataset"]], 0 if row_id == new_row_id else new_row_id
+
+
 def followed_datasets(registry: Registry, names: Iterable[str] | str | None, wanted: Wanted) -> list[Dataset]:
     """Return the datasets to follow.
 
