@@ -14,7 +14,7 @@ class GuardReport(Record, frozen=True, gc=False):
     """How one guard stands.
 
     Attributes:
-        guard: Its name: process, files, permissions, second_sqlite, watermark, disk, log, readers or clock.
+        guard: Its name: process, files, permissions, second_sqlite, watermark, disk, log, readers, clock or moves.
         state: ``ok``, ``warning`` or ``alarm``.
         message: What it found, a sentence with the values.
         remedy: What to do; None where there is nothing to do.

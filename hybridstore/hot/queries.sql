@@ -46,9 +46,9 @@ SELECT dataset, tier, count(*), sum(row_count), sum(size_bytes)
 FROM archive_files INDEXED BY archive_files_by_dataset_start_us
 WHERE replaced_seq IS NULL GROUP BY dataset, tier
 
--- name: open_move_count
--- Moves that have begun and not ended.
-SELECT count(*) FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
+-- name: open_moves_in_all
+-- How many moves have begun and not ended, and when the first of them began.
+SELECT count(*), min(claimed_at) FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
 WHERE state IN ('claimed', 'publishing')
 
 -- name: schema_version

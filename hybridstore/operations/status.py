@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hybridstore.clock import DAY_US
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.guard_report import GuardReport
 from hybridstore.operations.condition import maintenance_status, maintenance_warnings
 from hybridstore.schema.migrations import SCHEMA_VERSION
 from hybridstore.schema.types import moment
@@ -29,7 +31,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
     with database.readers.transaction() as transaction:
         seq, ts_us = transaction.rows(statements["commit_position"])[0]
         archived = transaction.rows(statements["archived_by_dataset_and_tier"])
-        open_moves = transaction.rows(statements["open_move_count"])[0][0]
+        open_moves, first_claimed_us = transaction.rows(statements["open_moves_in_all"])[0]
         datasets = {
             name: {"hot_rows": transaction.rows(f"SELECT count(*) FROM {name}")[0][0], "archived_rows": 0}  # noqa: S608
             for name in database.registry.public
@@ -43,8 +45,10 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         sums["size_bytes"] += size_bytes
     hot = database.statistics()
     maintenance = maintenance or maintenance_status(database.root)
-    warnings = hot.pop("warnings") + maintenance_warnings(maintenance)
-    guards = hot.pop("guards")
+    moves = _moves_report(open_moves, first_claimed_us, database.clock.now_us())
+    guards = [*hot.pop("guards"), moves.to_dict()]
+    told = [moves.sentence()] if moves.state != "ok" else []
+    warnings = hot.pop("warnings") + told + maintenance_warnings(maintenance)
     return {
         "root": str(database.root),
         "schema_version": SCHEMA_VERSION,
@@ -60,6 +64,18 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         "guards": guards,
         "warnings": warnings,
     }
+
+
+def _moves_report(count: int, first_claimed_us: int | None, now_us: int) -> GuardReport:
+    """A claim that stays keeps a day from being written late and its rows in the hot store."""
+    if first_claimed_us is None or now_us - first_claimed_us <= DAY_US:
+        return GuardReport("moves", "ok", f"{count} tier moves are open, none for more than a day")
+    return GuardReport(
+        "moves",
+        "warning",
+        f"{count} tier moves are open, the first since {moment(first_claimed_us).isoformat(timespec='seconds')}",
+        "finish them with: hybridstore run --once, and see why the maintenance did not",
+    )
 
 
 def _query_optimization(database: DatabaseManager) -> dict[str, Any]:

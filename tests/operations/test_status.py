@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hybridstore.clock import DAY_US, ManualClock
+from hybridstore.hot.session import WriteSession
 from hybridstore.store import HybridStore
 from tests.hot.books import START_US, commit_seq
 
@@ -81,6 +82,47 @@ def test_the_figures_of_the_result_cache(store: HybridStore) -> None:
     assert after["cache_enabled"] is True
     store.config.enable_query_cache = False
     assert store.get_system_status()["query_optimization"]["cache_enabled"] is False
+
+
+def test_every_guard_is_in_the_status(store: HybridStore, clock: ManualClock) -> None:
+    status = store.get_system_status()
+    guards = {guard["guard"]: guard for guard in status["guards"]}
+    assert {guard["state"] for guard in guards.values()} == {"ok"}
+    assert guards.keys() >= {
+        "files",
+        "second_sqlite",
+        "watermark",
+        "disk",
+        "log",
+        "readers",
+        "clock",
+        "moves",
+    }
+    clock.advance(-5_000_000)
+    status = store.get_system_status()
+    (told,) = (guard for guard in status["guards"] if guard["state"] != "ok")
+    assert (told["guard"], told["state"]) == ("clock", "warning")
+    assert status["warnings"] == [f"{told['message']}; {told['remedy']}"]
+    assert json.loads(json.dumps(status)) == status
+
+
+def test_a_move_that_does_not_end_is_told(store: HybridStore, clock: ManualClock) -> None:
+    claimed_us = clock.now_us()
+
+    def claim(session: WriteSession) -> None:
+        row = ("m", "trades", "warm", 0, DAY_US, 1, "claimed", "f", "archives/f.parquet", claimed_us)
+        columns = "move_id, dataset, tier, start_us, end_us, max_id, state, file_id, path, claimed_at"
+        session.execute(f"INSERT INTO archive_moves ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+
+    store.database.writer.call(claim)
+    clock.advance(DAY_US)
+    assert store.get_system_status()["warnings"] == []
+    clock.advance(1)
+    status = store.get_system_status()
+    (told,) = (guard for guard in status["guards"] if guard["state"] != "ok")
+    assert told["guard"] == "moves"
+    assert "since 2026-08-01T12:00:00" in told["message"]
+    assert status["warnings"] == [f"{told['message']}; {told['remedy']}"]
 
 
 def test_a_store_without_a_backup_says_so(store: HybridStore) -> None:
