@@ -11,10 +11,11 @@ from typing import Any
 
 from hybridstore.errors import InvalidValue
 from hybridstore.integrations.balance_shapes import Told, exact_balance, told_by, told_by_call
+from hybridstore.integrations.balance_times import BalanceTimes
 from hybridstore.integrations.calls import Call
 from hybridstore.integrations.events import BalanceSeen
 from hybridstore.integrations.fields import is_container, plain
-from hybridstore.integrations.state import Poller, State, Turns, find_state, snapshot
+from hybridstore.integrations.state import Poller, State, Turns, find_state, offered, snapshot
 from hybridstore.integrations.target import Target
 
 NOUNS = ("balance", "balances", "balance_update")
@@ -73,7 +74,7 @@ def find_balances(manager: Any, assets: Sequence[str] | None) -> State | None:
         return isinstance(value, Mapping | list) and (not value or any(told_by(value, trusted=True)))
 
     found = None if assets is not None else find_state(manager, STATES, readable)
-    getter = getattr(manager, "get_balance", None)
+    getter = offered(manager, "get_balance")
     if found is not None or not callable(getter):
         return found
     named = assets if assets is not None else _assets_of(manager)
@@ -89,7 +90,7 @@ def find_balances(manager: Any, assets: Sequence[str] | None) -> State | None:
 
 def _assets_of(manager: object) -> Sequence[str] | None:
     for name in ASSETS:
-        value: Any = getattr(manager, name, None)
+        value = offered(manager, name)
         if is_container(value) and all(isinstance(asset, str) for asset in value):
             return list(value)
     return None
@@ -115,6 +116,7 @@ class BalanceWatch:
         self._lock = threading.RLock()  # on_error may call the manager again
         self._last: dict[str, tuple[Any, ...]] = {}
         self._known: Mapping[str, Any] = {}
+        self._times = BalanceTimes({})
         self.turns = Turns()
         self.state: State | None = None
         self.poller: Poller | None = None
@@ -180,9 +182,10 @@ class BalanceWatch:
         """Take what the store holds already, so that a first look records only what differs.
 
         Args:
-            balances: Records with balance and hold_trade, by asset.
+            balances: Records with balance, hold_trade and updated_at, by asset.
         """
         self._known = dict(balances)
+        self._times = BalanceTimes({asset: known.updated_at for asset, known in balances.items()})
 
     def _told(self, call: Call) -> list[Told]:
         extract = self.extracts.get(call.name) or self._extract
@@ -220,14 +223,18 @@ class BalanceWatch:
 
     def _put(self, told: Told, *, is_new: bool = False) -> None:
         target = self._target
-        try:
-            event = exact_balance(told, target.exact, self._source, target.now())
-        except InvalidValue as error:
-            target.integration.refuse(told, error)
-            return
-        known = self._known.get(event.asset) if is_new else None
-        if known is None or (known.balance, known.hold_trade) != (event.balance, event.hold):
-            target.put(event, functools.partial(_record, target, event), is_figure=True)
+        with self._lock:  # what is put in order goes into the queue in that order
+            now = target.now()
+            try:
+                event = exact_balance(told, target.exact, self._source, now)
+            except InvalidValue as error:
+                target.integration.refuse(told, error)
+                return
+            known = self._known.get(event.asset) if is_new else None
+            if known is None or (known.balance, known.hold_trade) != (event.balance, event.hold):
+                was_told = None if event.changed_at is now else event.changed_at
+                event = event._replace(changed_at=self._times.place(event.asset, was_told, now))
+                target.put(event, functools.partial(_record, target, event), is_figure=True)
 
 
 def _narrowed(value: Any, told: list[Told]) -> Any:

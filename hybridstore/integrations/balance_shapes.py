@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from hybridstore.errors import InvalidValue
@@ -264,14 +265,14 @@ def _described(told: Told, fields: Fields) -> Told:
     )
 
 
-def exact_balance(told: Told, exact: Exact, source: str, seen_at: Any) -> BalanceSeen:
+def exact_balance(told: Told, exact: Exact, source: str, seen_at: datetime) -> BalanceSeen:
     """Make what was found exact.
 
     Args:
         told: What was found.
         exact: Takes figures and times.
         source: Where it came from, if it does not say.
-        seen_at: When it was seen, if it does not say.
+        seen_at: When it was seen, if it does not say when it was.
 
     Returns:
         The balance. Where only the free part is known, it and what is held make the total.
@@ -294,6 +295,7 @@ def exact_balance(told: Told, exact: Exact, source: str, seen_at: Any) -> Balanc
         if free is not None
         else exact.amount(0, "hold")
     )
+    changed_at = exact.moment(told.changed_at)
     return BalanceSeen(
         told.asset,
         total,
@@ -301,6 +303,6 @@ def exact_balance(told: Told, exact: Exact, source: str, seen_at: Any) -> Balanc
         None if told.debt is None else exact.amount(told.debt, "debt"),
         told.source or source,
         told.reason,
-        exact.moment(told.changed_at) or seen_at,
-        exact.moment(told.exchange_at),
+        changed_at or seen_at,
+        changed_at if told.exchange_at is None else exact.moment(told.exchange_at),
     )

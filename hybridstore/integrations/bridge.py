@@ -125,6 +125,8 @@ class StorageIntegrationBridge:
         """
         integration, target = self._begin("balance manager", manager, account)
         watch = BalanceWatch(target, source, extract)
+        latest = await self._storage.get_all_balances(account)
+        watch.know({balance.asset: balance for balance in latest})
         if isinstance(manager, StorageBackedBalanceManager):
             return self._finish(manager, integration, [connect(manager, integration, watch.on_told)])
         watch.state = chosen_state(manager, state, lambda: find_balances(manager, assets))
@@ -141,8 +143,6 @@ class StorageIntegrationBridge:
                     manager, telling_methods(manager, wanted), integration, lambda _: watch.on_call
                 )
             if watch.state is not None:
-                latest = await self._storage.get_all_balances(account)
-                watch.know({balance.asset: balance for balance in latest})
                 poller = Poller(watch.state, watch.on_state, watch.turns, poll_interval_s, integration)
                 watch.poller = poller
                 hooked.append(await look(watch.state, poller, poll_interval_s))

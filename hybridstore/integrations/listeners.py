@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from hybridstore.integrations.calls import Call, OnCall, named, notify
@@ -64,11 +64,30 @@ def listen(
     return [] if names is not None else _take_places(manager, nouns, listener, integration)
 
 
-def _listener(integration: Integration, on_call: OnCall) -> Callable[..., None]:
-    def hybridstore_listener(*args: Any, **kwargs: Any) -> None:
+class _Nothing:
+    """What a listener returns: nothing, also to a manager that awaits its listeners."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+def _listener(integration: Integration, on_call: OnCall) -> Callable[..., Any]:
+    def hybridstore_listener(*args: Any, **kwargs: Any) -> _Nothing:
         if integration.attached:
             arguments = named(args, kwargs)
             notify(integration, on_call, Call("", arguments, tuple(arguments.values()), None, args, kwargs))
+        return _Nothing()
+
+    return hybridstore_listener
+
+
+def _asynchronous(listener: Callable[..., Any]) -> Callable[..., Any]:
+    async def hybridstore_listener(*args: Any, **kwargs: Any) -> None:
+        listener(*args, **kwargs)
 
     return hybridstore_listener
 
@@ -124,12 +143,15 @@ def _register(
     manager: object,
     name: str,
     method: Callable[..., Any],
-    listener: Callable[..., None],
+    listener: Callable[..., Any],
     integration: Integration,
     nouns: Sequence[str],
 ) -> str:
     needed = _required(method) or []
     place = next((n for n, parameter in enumerate(needed) if _is_listener(parameter)), 0)
+    annotation = str(needed[place].annotation) if needed else ""
+    if "Awaitable" in annotation or "Coroutine" in annotation:
+        listener = _asynchronous(listener)
     if len(needed) > 1:
         attempts: list[tuple[Any, ...]] = [
             (listener, noun) if place == 0 else (noun, listener) for noun in nouns
@@ -184,7 +206,7 @@ def _drop(manager: object, listener: object) -> None:
 
 
 def _append(
-    name: str, listeners: list[Any] | set[Any], listener: Callable[..., None], integration: Integration
+    name: str, listeners: list[Any] | set[Any], listener: Callable[..., Any], integration: Integration
 ) -> str:
     if isinstance(listeners, list):
         listeners.append(listener)
@@ -200,7 +222,7 @@ def _append(
 
 
 def _take_places(
-    manager: Any, nouns: Sequence[str], listener: Callable[..., None], integration: Integration
+    manager: Any, nouns: Sequence[str], listener: Callable[..., Any], integration: Integration
 ) -> list[str]:
     """Fill the places for one callback that the manager calls if it is set; who was there is still called."""
     own = getattr(manager, "__dict__", {})
@@ -217,7 +239,7 @@ def _take_places(
     return found
 
 
-def _chained(present: Callable[..., Any] | None, listener: Callable[..., None]) -> Callable[..., Any]:
+def _chained(present: Callable[..., Any] | None, listener: Callable[..., Any]) -> Callable[..., Any]:
     if present is None:
         return listener
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hybridstore.errors import InvalidValue
@@ -70,10 +70,29 @@ def find_state(manager: object, names: Sequence[str], readable: Readable) -> Sta
         The state; None where there is none.
     """
     for name in names:
-        state = state_of(manager, name)
+        state = state_of(manager, name) if offered(manager, name) is not None else None
         if state is not None and (state.is_async or _reads(state, readable)):
             return state
     return None
+
+
+def offered(manager: object, name: str) -> Any:
+    """Return an attribute that an object says it has.
+
+    Args:
+        manager: The object. One that makes up attributes when it is asked, a proxy for example, would have every name.
+        name: The attribute.
+
+    Returns:
+        Its value; None where there is none, or where its property fails.
+    """
+    if name not in dir(manager):
+        return None
+    try:
+        return getattr(manager, name)
+    except Exception as error:  # noqa: BLE001  the manager's own property
+        LOG.info("%s could not be read: %r", name, error)
+        return None
 
 
 def state_of(manager: object, name: str) -> State | None:
@@ -125,11 +144,11 @@ def snapshot(value: Any) -> Any:
     Raises:
         InvalidValue: It changed faster than it could be copied.
     """
-    if not hasattr(value, "copy") or not isinstance(value, dict | list | set):
+    if not isinstance(value, Mapping | list | set):
         return value
     for _ in range(_ATTEMPTS):
         try:
-            return value.copy()
+            return dict(value) if isinstance(value, Mapping) else value.copy()
         except RuntimeError:  # it changed size while it was copied
             continue
     raise InvalidValue(f"a {type(value).__name__} changes faster than it can be read")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import SimpleNamespace
@@ -70,7 +70,7 @@ async def test_messages_of_an_exchange_to_an_asynchronous_method(
     integration = await bridge.integrate_with_balance_manager(manager)
     message = {
         "e": "outboundAccountPosition",
-        "timestamp": 1_785_585_600_123,
+        "timestamp": 1_785_585_599_123,
         "B": [{"a": "BTC", "f": "1.25", "l": "0.75"}, {"a": "USDT", "f": "7", "l": "0.00"}],
     }
     assert await manager.process_balance_update(message) == 2
@@ -79,7 +79,7 @@ async def test_messages_of_an_exchange_to_an_asynchronous_method(
     assert history(storage) == [("BTC", "2", "0.75"), ("USDT", "7", "0")]
     latest = await storage.get_latest_balance("BTC")
     assert latest is not None
-    assert latest.updated_at == datetime(2026, 8, 1, 12, 0, 0, 123_000, tzinfo=UTC)
+    assert latest.updated_at == datetime(2026, 8, 1, 11, 59, 59, 123_000, tzinfo=UTC)
 
 
 async def test_a_listener(storage: TradingBotStorageSystem, bridge: StorageIntegrationBridge) -> None:
@@ -188,6 +188,48 @@ async def test_a_way_of_listening_is_used_and_given_back(
     assert manager.count() == 0
 
 
+class AwaitsListeners:
+    """Awaits every listener, as the annotation of its method says."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Callable[[Any], Coroutine[Any, Any, None]]] = []
+
+    def add_listener(self, listener: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+        """Add a listener."""
+        self.tasks.append(listener)
+
+    async def tell(self, event: Any) -> None:
+        """Run the listeners as tasks."""
+        await asyncio.gather(*(asyncio.create_task(listener(event)) for listener in self.tasks))
+
+
+async def test_listeners_that_are_awaited(
+    storage: TradingBotStorageSystem, bridge: StorageIntegrationBridge
+) -> None:
+    manager, plain = AwaitsListeners(), Subscribable()
+    await bridge.integrate_with_balance_manager(manager)
+    await bridge.integrate_with_balance_manager(plain)
+    await manager.tell({"asset": "BTC", "total": 1})
+    told: Any = plain.taken[0]({"asset": "ETH", "total": 2})
+    assert not told
+    assert await told is None
+    await bridge.flush()
+    assert history(storage) == [("BTC", "1", "0"), ("ETH", "2", "0")]
+
+
+async def test_an_object_that_makes_up_attributes_is_not_believed(bridge: StorageIntegrationBridge) -> None:
+    class Remote:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            raise RuntimeError(f"{name} was asked of the other side")
+
+        @property
+        def balances(self) -> dict[str, int]:
+            raise ConnectionError
+
+    with pytest.raises(InvalidValue, match="offers nothing"):
+        await bridge.integrate_with_balance_manager(Remote())
+
+
 async def test_who_was_in_the_place_is_still_called(bridge: StorageIntegrationBridge) -> None:
     manager = OnePlace()
     heard: list[tuple[Any, ...]] = []
@@ -233,77 +275,3 @@ async def test_a_getter_that_wants_an_asset(
     integration = await bridge.integrate_with_balance_manager(Asked(), assets=["BTC", "ETH"])
     await integration.flush()
     assert history(storage) == [("BTC", "1", "0"), ("ETH", "2", "0")]
-
-
-# -- what the manager shows is what counts ------------------------------------------------------------------------
-
-
-async def test_amounts_that_move_are_not_taken_for_balances(
-    storage: TradingBotStorageSystem, bridge: StorageIntegrationBridge
-) -> None:
-    class Mover:
-        def __init__(self) -> None:
-            self.balances = {"USDT": Decimal(100)}
-
-        def update_balance(self, asset: str, amount: Decimal) -> None:
-            self.balances[asset] = self.balances.get(asset, Decimal(0)) + amount
-
-        def withdraw(self, asset: str, amount: Decimal) -> None:
-            self.balances[asset] -= amount
-
-    manager = Mover()
-    integration = await bridge.integrate_with_balance_manager(manager, poll_interval_s=NEVER_S)
-    manager.update_balance("USDT", Decimal(5))
-    manager.update_balance("BTC", Decimal(1))
-    manager.withdraw("USDT", Decimal(25))
-    await integration.flush()
-    assert history(storage) == [
-        ("USDT", "100", "0"),
-        ("USDT", "105", "0"),
-        ("BTC", "1", "0"),
-        ("USDT", "80", "0"),
-    ]
-
-
-async def test_a_change_by_an_unknown_amount_tells_no_balance(bridge: StorageIntegrationBridge) -> None:
-    class Blind:
-        def update_balance(self, asset: str, delta: Decimal) -> None:
-            """Keep it where nobody sees it."""
-
-    manager = Blind()
-    integration = await bridge.integrate_with_balance_manager(manager)
-    manager.update_balance("BTC", Decimal(1))
-    await integration.flush()
-    assert (integration.recorded, integration.ignored) == (0, 1)
-
-
-async def test_figures_nobody_can_name_are_refused(bridge: StorageIntegrationBridge) -> None:
-    manager = Subscribable()
-    integration = await bridge.integrate_with_balance_manager(manager)
-    manager.emit("BTC", Decimal(1), Decimal(2))
-    await integration.flush()
-    assert (integration.recorded, integration.errors) == (0, 1)
-    assert "which of these figures" in str(integration.last_error)
-
-
-async def test_extract_says_what_figures_are(
-    storage: TradingBotStorageSystem, bridge: StorageIntegrationBridge
-) -> None:
-    manager = Subscribable()
-    integration = await bridge.integrate_with_balance_manager(
-        manager, extract=lambda asset, old, new: {"asset": asset, "balance": new}
-    )
-    manager.emit("BTC", Decimal(1), Decimal(2))
-    await integration.flush()
-    assert history(storage) == [("BTC", "2", "0")]
-
-
-async def test_a_restart_records_only_what_differs(
-    storage: TradingBotStorageSystem, bridge: StorageIntegrationBridge
-) -> None:
-    await storage.record_balance_update("BTC", 1)
-    await storage.record_balance_update("ETH", 1)
-    manager = SimpleNamespace(balances={"BTC": 1.0, "ETH": 2.0})
-    await bridge.integrate_with_balance_manager(manager)
-    await bridge.flush()
-    assert history(storage) == [("BTC", "1", "0"), ("ETH", "1", "0"), ("ETH", "2", "0")]
