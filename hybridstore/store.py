@@ -117,7 +117,12 @@ class HybridStore(Desk):
         return self
 
     def close(self) -> None:
-        """Commit what is queued and close everything. A second call does nothing."""
+        """Commit what is queued and close everything. A second call does nothing.
+
+        In a forked child it does nothing either, and lets go of nothing: to free an engine without its threads crashes.
+        """
+        if self.database.is_inherited:
+            return
         if self._supervisor is not None:
             self._supervisor.close()
             self._supervisor = None
@@ -215,14 +220,9 @@ class HybridStore(Desk):
     def _last_archived_trade(self, symbol: str, account: str) -> Trade | None:
         if not self.trades.archived():
             return None
-        columns = ", ".join(Trade.__struct_fields__)
-        rows = self.sql(
-            f"SELECT {columns} FROM trades WHERE account = $account AND symbol = $symbol "  # noqa: S608  declared names
-            "ORDER BY executed_at DESC, id DESC LIMIT 1",
-            account=account,
-            symbol=symbol,
-        ).rows()
-        return Trade(*rows[0]) if rows else None
+        trades = self.scan("trades", symbol=symbol, account=account)
+        last = trades.top_k(1, by=["executed_at", "id"]).select(Trade.__struct_fields__).collect()
+        return Trade(**last.row(0, named=True)) if last.height else None
 
     def for_bot(
         self, bot: str, *, account: str = DEFAULT_ACCOUNT, strategy: str | None = None
