@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hybridstore.hot.balances import Balance
     from hybridstore.hot.database import DatabaseManager
     from hybridstore.hot.feed_event import Event
+    from hybridstore.hot.guard_report import GuardReport
     from hybridstore.hot.optimizer import QueryOptimizer
     from hybridstore.hot.position_rows import Position
     from hybridstore.hot.schema_manager import SchemaManager
@@ -71,6 +72,7 @@ __all__ = [
     "Dataset",
     "Event",
     "FillResult",
+    "GuardReport",
     "HybridStore",
     "HybridStoreError",
     "Index",
@@ -123,6 +125,7 @@ _ROOMS = {
     "hot.balances": "Balance",
     "hot.database": "DatabaseManager",
     "hot.feed_event": "Event",
+    "hot.guard_report": "GuardReport",
     "hot.optimizer": "QueryOptimizer",
     "hot.position_rows": "Position",
     "hot.schema_manager": "SchemaManager",
