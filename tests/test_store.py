@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from hybridstore.config import CONFIG_NAME, DATABASE_NAME, DatabaseConfig, Reten
 from hybridstore.errors import ConfigError, StoreClosed
 from hybridstore.store import HybridStore
 from tests.hot.books import commit_seq, contents
+from tests.hot.children import run
 
 
 def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
@@ -63,7 +65,10 @@ def test_the_file_beside_the_store_is_read(tmp_path: Path) -> None:
     )
     assert HybridStore(tmp_path).database.config.max_connections == 7
     mine = RetentionPolicy(name="mine", table_name="candles")
-    assert [policy.name for policy in HybridStore(tmp_path, policies=[mine])._settings.retention] == ["t", "mine"]
+    assert [policy.name for policy in HybridStore(tmp_path, policies=[mine])._settings.retention] == [
+        "t",
+        "mine",
+    ]
 
 
 def test_the_file_of_another_store_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,3 +146,30 @@ def test_the_last_trade_is_found_wherever_it_is(tmp_path: Path) -> None:
 def last_price(store: HybridStore) -> Decimal | None:
     last = store.get_last_trade("BTC/USDT")
     return None if last is None else last.price
+
+
+FORK = """
+import os, sys
+from hybridstore import HybridStore
+
+store = HybridStore(sys.argv[1])
+
+def leave_block():
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    store.record_balance_update("BTC", 2)
+
+with store:
+    store.record_balance_update("BTC", 1)
+    assert store.sql("SELECT count(*) FROM balances").rows() == [(1,)]
+    leave_block()
+    assert store.sql("SELECT balance FROM balances").rows() == [(2,)]
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on POSIX only")
+def test_a_forked_child_may_leave_the_block_of_its_parent(tmp_path: Path) -> None:
+    """The threads of DuckDB stay in the parent: closing its engine in the child would crash."""
+    assert run(FORK, tmp_path) == ""

@@ -6,6 +6,7 @@ open nothing but the store's archives. What may be asked at all is decided befor
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class Engine:
 
     def __init__(self, root: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> None:
         self._root = root
+        self._process = os.getpid()
         for folder in (ARCHIVES, CACHE):
             make_directories(root / folder)
         self._watcher = Watcher()
@@ -153,7 +155,12 @@ class Engine:
         return self._watcher.cancel("the question was cancelled")
 
     def close(self) -> None:
-        """Cancel what is running and close. A second call does nothing."""
+        """Cancel what is running and close. A second call does nothing.
+
+        In a forked child it does nothing either: the engine is the parent's, and so are its threads.
+        """
+        if os.getpid() != self._process:
+            return
         with self._changed:
             self._closed = True
         self._watcher.stop("the store was closed")

@@ -121,6 +121,11 @@ class DatabaseManager:
         """Whether the store is open."""
         return self._writer is not None
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child, and connections, locks and threads are the parent's."""
+        return self._guard is not None and not self._guard.is_ours()
+
     def adopt(self, registry: Registry) -> None:
         """Use another set of datasets, and their generated statements.
 
@@ -183,7 +188,7 @@ class DatabaseManager:
 
         In a forked child it does nothing either: connections, locks and threads are the parent's.
         """
-        if self._guard is None or not self._guard.is_ours():
+        if self._guard is None or self.is_inherited:
             return
         with self._lock:
             figures, journal = self._figures(), self._journal
