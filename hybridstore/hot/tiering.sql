@@ -31,6 +31,10 @@ SELECT path FROM archive_files
 UNION SELECT path FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
 WHERE state IN ('claimed', 'publishing')
 
+-- name: abandoned_paths
+-- Paths of files whose moves were given up before anything of them counted.
+SELECT path FROM archive_moves WHERE state = 'abandoned'
+
 -- name: purges_since
 -- What moves deleted from the hot store since a moment, and how far moves under way are: rows of the unit up to a row
 -- number. A move that ended says so in its row; one under way is as far as its file is visible.

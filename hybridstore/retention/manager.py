@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,17 @@ from hybridstore.archive.reading import FileVerifier
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import StoreBusy, StoreCorrupt
+from hybridstore.errors import MoveFailed, StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.records import Record
 from hybridstore.retention.audit import AuditEntry, broken_entry
 from hybridstore.retention.mover import Mover, OnStep
 from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
-from hybridstore.retention.steps import Move
+from hybridstore.retention.steps import Move, record
+from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, find_leftovers
 from hybridstore.schema.types import moment
 
 LOCK_NAME = ".mover.lock"
-SWEEP_GRACE_S = 3600.0
-"""A file nobody knows is removed only after this long: a mover may just be about to make it known."""
 
 
 class Progress(Record, frozen=True, gc=False):
@@ -59,7 +58,8 @@ class MoveReport(Record, frozen=True, gc=False):
         lock_ms_p99: 99 of 100 steps held it no longer.
         lock_ms_max: The longest.
         resumed: Moves that a crash had left open and that were finished.
-        swept: Orphan files removed.
+        swept: Files removed of moves that had been given up.
+        strange: Files under archives/ that this store knows nothing of; they are left alone.
         complete: Whether everything that was due was moved; False where the run was stopped.
     """
 
@@ -73,6 +73,7 @@ class MoveReport(Record, frozen=True, gc=False):
     lock_ms_max: float
     resumed: int
     swept: int
+    strange: int = 0
     complete: bool = True
 
 
@@ -147,10 +148,14 @@ class DataRetentionManager:
         with self._only_mover(wait_s):
             begun_s = time.monotonic()
             state = _Running(progress)
-            mover = Mover(self._database, _stoppable(on_step, stop), state.advance)
+            is_certain = doubt(self._database) is None
+            mover = Mover(
+                self._database, _stoppable(on_step, stop), state.advance, keeps_finished=not is_certain
+            )
             resumed: list[ArchiveFile] = []
             moved: list[ArchiveFile] = []
             swept: list[Path] = []
+            strange = 0
             complete = False
             try:
                 resumed += mover.resume()
@@ -162,7 +167,9 @@ class DataRetentionManager:
                         file = mover.move(planned)
                         if file is not None:
                             moved.append(file)
-                swept += self.sweep()
+                if is_certain:
+                    swept += self.sweep()
+                strange += len(find_leftovers(self._database).strange)
                 complete = True
             except _Stopped:
                 mover.take_back_claims()
@@ -179,31 +186,37 @@ class DataRetentionManager:
             lock_ms_max=_percentile(mover.locked_ms, 100),
             resumed=len(resumed),
             swept=len(swept),
+            strange=strange,
             complete=complete,
         )
 
     def sweep(self, grace_s: float = SWEEP_GRACE_S) -> list[Path]:
-        """Remove files under archives/ that no manifest row and no open move knows.
+        """Remove files of moves that this store gave up. Files it knows nothing of may be another's: they stay.
 
         Args:
             grace_s: Only files older than this.
 
         Returns:
             What was removed.
+
+        Raises:
+            MoveFailed: The database may be an older copy, or another store's; nothing was removed.
         """
-        folder = self._database.root / ARCHIVES
-        known = {row[0] for row in self._database.readers.rows(self._database.statements["known_paths"])}
-        known |= {f"{path}.tmp" for path in known}
-        oldest_s = time.time() - grace_s
+        why = doubt(self._database)
+        if why is not None:
+            raise MoveFailed(
+                f"no archived file is removed while it is not certain whose it is: {why}",
+                path=str(self._database.root),
+                hint="put the right database back; where what is there shall count, call database.accept_loss()",
+            )
         removed = []
-        for pattern in ("*.parquet", "*.tmp"):
-            for path in folder.rglob(pattern):
-                if (
-                    path.relative_to(self._database.root).as_posix() not in known
-                    and path.stat().st_mtime < oldest_s
-                ):
-                    path.unlink()
-                    removed.append(path)
+        for path in find_leftovers(self._database, grace_s).given_up:
+            with suppress(PermissionError):  # on Windows somebody has it open; it is there the next time, too
+                path.unlink()
+                removed.append(path)
+        if removed:
+            names = [path.relative_to(self._database.root).as_posix() for path in removed]
+            self._database.writer.call(record, "sweep", {"paths": names}, durability="full")
         return removed
 
     def status(self) -> dict[str, Any]:

@@ -64,12 +64,20 @@ class Mover:
         database: The open store.
         on_step: Called with the name of each step (see :data:`STEPS`) when it is done.
         on_rows: Called with the number of rows each publishing step moved.
+        keeps_finished: Leave the finished file of a move that is taken back: where the database may be an older copy,
+            the newer one may count it.
     """
 
     def __init__(
-        self, database: DatabaseManager, on_step: OnStep | None = None, on_rows: OnRows | None = None
+        self,
+        database: DatabaseManager,
+        on_step: OnStep | None = None,
+        on_rows: OnRows | None = None,
+        *,
+        keeps_finished: bool = False,
     ) -> None:
         self._database = database
+        self._keeps_finished = keeps_finished
         self._verifier = FileVerifier(database.root)
         self._log = database.path.with_name(f"{database.path.name}-wal")
         self._on_step = on_step or (lambda _name: None)
@@ -235,9 +243,9 @@ class Mover:
 
     def _take_back(self, move: Move) -> None:
         """Remove what a move left behind before anything of it counted."""
-        final = self._database.root / move.path
-        for path in (self._database.root / temporary_path(move.path), final):
-            _remove(path)
+        _remove(self._database.root / temporary_path(move.path))
+        if not self._keeps_finished:
+            _remove(self._database.root / move.path)
         self._database.writer.call(abandon, move, durability="full")
 
 

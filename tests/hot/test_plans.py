@@ -15,6 +15,7 @@ SCANS_ALLOWED = {
     "live_schema": ("sqlite_schema", "reads the whole schema, to compare all of it"),
     "schema_version": ("pragma_user_version", "one row that SQLite computes"),
     "known_paths": ("archive_files", "a sweep asks for every path there is, once a run of the mover"),
+    "abandoned_paths": ("archive_moves", "a sweep asks for every path there is, once a run of the mover"),
     "audit_entries": ("audit_log", "a verification reads the whole chain"),
     "feed_position": ("s", "one row a dataset: the highest number ever given"),
     "last_audit_entry": ("audit_log", "backwards by the primary key, and stops at the first row"),

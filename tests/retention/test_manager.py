@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,11 +32,6 @@ def manager(database: DatabaseManager, rng: random.Random) -> DataRetentionManag
     insert(database, MARKET_TRADES, make_rows(MARKET_TRADES, rng, 60, days=2))
     insert(database, LEDGER, make_rows(LEDGER, rng, 40))
     return DataRetentionManager(database)
-
-
-def age(path: Path, seconds: float) -> None:
-    moment = time.time() - seconds
-    os.utime(path, (moment, moment))
 
 
 def test_a_plan_changes_nothing_and_names_what_a_run_then_moves(
@@ -126,43 +120,6 @@ def test_progress_rises_to_the_total(database: DatabaseManager, manager: DataRet
     assert (seen[-1].rows_done, seen[-1].rows_total) == (100, 100)
     assert {step.dataset for step in seen} == {"ledger", "market_trades"}
     assert seen[0].day == "2026-04-17"
-
-
-def test_old_files_that_nobody_knows_are_swept_and_no_others(
-    database: DatabaseManager, manager: DataRetentionManager
-) -> None:
-    manager.run()
-    folder = database.root / "archives" / "warm" / "ledger"
-    known = set((database.root / "archives").rglob("*.parquet"))
-    orphans = [folder / "orphan.parquet", folder / "orphan.parquet.tmp"]
-    fresh = [folder / "fresh.parquet", folder / "fresh.parquet.tmp"]
-    for path in (*orphans, *fresh):
-        path.write_bytes(b"PAR1")
-    for path in (*orphans, *known):
-        age(path, 7_200)
-    assert sorted(manager.sweep()) == sorted(orphans)
-    left = {path for path in (database.root / "archives").rglob("*") if path.is_file()}
-    assert left == known | set(fresh)
-    for path in fresh:
-        age(path, 7_200)
-    assert manager.run().swept == 2
-
-
-def test_files_of_an_open_move_are_never_swept(
-    database: DatabaseManager, manager: DataRetentionManager
-) -> None:
-    kept: list[Path] = []
-
-    def sweep(name: str) -> None:
-        if name in ("written", "flushed", "verified", "named"):
-            for path in (database.root / "archives").rglob("*"):
-                if path.is_file():
-                    age(path, 7_200)
-                    kept.append(path)
-            assert manager.sweep() == []
-
-    assert manager.run(on_step=sweep).rows == 100
-    assert kept
 
 
 def test_every_move_is_in_the_audit_log(database: DatabaseManager, manager: DataRetentionManager) -> None:
