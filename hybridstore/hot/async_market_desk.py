@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from hybridstore.config import Durability
@@ -31,10 +31,10 @@ class AsyncMarketDesk:
         self._marks = MarkReader(database)
         self._orders = OrderReader(database)
 
-    async def _write(
+    def _write(
         self, durability: Durability | None, operation: Callable[..., Result], *args: object
-    ) -> Result:
-        return await self._recorder.call_async(durability, operation, *args)
+    ) -> Awaitable[Result]:
+        return self._recorder.call_async(durability, operation, *args)
 
     async def record_mark(self, symbol: str, *, durability: Durability | None = None, **prices: Any) -> int:
         """Make prices the latest of their market and mark its open positions.

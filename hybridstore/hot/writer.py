@@ -32,6 +32,8 @@ Result = TypeVar("Result")
 BATCH_MAX = 4096
 """Pieces of work in one transaction at the most: bounds how long others wait for the write lock."""
 _MIB = 1 << 20
+_FEW_FRAMES = 256
+"""Copied back in about a millisecond: what a commit may wait for now and then."""
 _DURABILITIES = get_args(Durability)
 _NOBODY: Future[Any] = Future()
 """Stands for the future of a caller that commits in its own thread."""
@@ -76,7 +78,10 @@ class Writer:
         self._asleep = False
         page_size_bytes = int(self._connection.pragma("page_size"))
         self._log_frames_max = config.wal_limit_mb * _MIB // page_size_bytes // 2
-        self._log_frames_due = self._log_frames_max
+        self._log_frames_min = min(
+            2 * config.wal_checkpoint_mb * _MIB // page_size_bytes, self._log_frames_max
+        )
+        self._log_frames_due = self._log_frames_min
         self._log_frames = 0
         self._connection.set_wal_hook(self._note_log)
         self._closed = False
@@ -218,6 +223,8 @@ class Writer:
         self._asleep = False
 
     def _note_log(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
+        if frames < self._log_frames:  # it was begun anew
+            self._log_frames_due = self._log_frames_min
         self._log_frames = frames
         return apsw.SQLITE_OK
 
@@ -225,16 +232,18 @@ class Writer:
         """Copy the end of a long log back, between two transactions, so that the next one begins it anew.
 
         Housekeeping copies beside the writer and so never reaches the end while writes go on without a pause; but only
-        a log that was copied to its end is begun anew. Here nothing is added meanwhile, and housekeeping has left
-        little to do.
+        a log that was copied to its end is begun anew. Here nothing is added meanwhile. It is done as soon as
+        housekeeping has left little to do, because a file that no longer grows is flushed in half the time.
         """
-        if self._log_frames < self._log_frames_max:
-            self._log_frames_due = self._log_frames_max
-        elif self._log_frames >= self._log_frames_due and self._guard.condemned is None:
-            with contextlib.suppress(apsw.Error):  # somebody else copies, or the disk is full: later
-                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            # Where a reader keeps the log, trying again after every commit would only cost time.
-            self._log_frames_due = self._log_frames + self._log_frames_max // 4
+        if self._log_frames < self._log_frames_due or self._guard.condemned is not None:
+            return
+        with contextlib.suppress(apsw.Error):  # somebody else copies, or the disk is full: later
+            frames, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+            if frames - copied > _FEW_FRAMES and frames < self._log_frames_max:
+                return
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        # Where a reader keeps the log, trying again after every commit would only cost time.
+        self._log_frames_due = self._log_frames + self._log_frames_min
 
     def _refuse_the_rest(self) -> None:
         """Work that slipped in behind the close is told so instead of waiting for ever."""
@@ -284,7 +293,7 @@ class Writer:
             results = [operation(session, *arguments) for operation, arguments, _, _, _ in batch]
             session.finish()
             connection.execute("COMMIT")
-            self.files.confirm(session.seq)
+            self.files.confirm(session.seq, session.ts_us)
             self.log.note(session, batch)
         except BaseException as error:
             session.forget()
