@@ -6,21 +6,27 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hybridstore import StorageBackedBalanceManager, StorageIntegrationBridge
+from hybridstore import StorageBackedBalanceManager, StorageBackedPortfolioManager, StorageIntegrationBridge
 from hybridstore.aio import TradingBotStorageSystem
 from hybridstore.clock import ManualClock
+from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import InvalidValue
 from tests.hot.books import START_US, rows
 from tests.integrations.managers import (
     Setter,
 )
-from tests.integrations.watching import SOON_S, eventually, history
+from tests.integrations.watching import SOON_S, eventually, history, trades
 
 # -- bases, explicit names, nothing to hook -----------------------------------------------------------------------
+
+
+class OwnFills(StorageBackedPortfolioManager):
+    """Says itself which fills and prices there are."""
 
 
 class Own(StorageBackedBalanceManager):
@@ -149,9 +155,7 @@ def write_lock(storage: TradingBotStorageSystem) -> Iterator[None]:
         connection.close()
 
 
-async def test_a_busy_store_is_tried_again(tmp_path: Any, clock: ManualClock) -> None:
-    from hybridstore.config import DATABASE_NAME, DatabaseConfig
-
+async def test_a_busy_store_is_tried_again(tmp_path: Path, clock: ManualClock) -> None:
     config = DatabaseConfig(database_path=str(tmp_path / DATABASE_NAME), busy_timeout_ms=10)
     async with (
         TradingBotStorageSystem(config=config, clock=clock) as storage,
@@ -191,7 +195,37 @@ async def test_a_full_queue_loses_the_oldest_figures_and_says_so(
     )
 
 
-async def test_a_store_that_stays_closed_is_reported(tmp_path: Any) -> None:
+async def test_a_full_queue_keeps_fills_and_their_order(
+    storage: TradingBotStorageSystem,
+) -> None:
+    bridge = StorageIntegrationBridge(storage, queue_size=10)
+    manager = OwnFills()
+    integration = await bridge.integrate_with_portfolio_manager(manager)
+    for number in range(1, 9):
+        manager.record_fill("BTC/USDT", "buy", 100, 1, trade_id=str(number))
+        manager.record_price("BTC/USDT", number)
+    await bridge.close()
+    assert [trade_id for _, trade_id, *_ in trades(storage)] == [str(number) for number in range(1, 9)]
+    assert (integration.recorded, integration.dropped) == (10, 6)
+    mark = await storage.get_mark("BTC/USDT")
+    assert mark is not None
+    assert mark.mark == 8, "the latest price is kept"
+
+
+async def test_closing_does_not_wait_for_ever(tmp_path: Path) -> None:
+    config = DatabaseConfig(database_path=str(tmp_path / DATABASE_NAME), busy_timeout_ms=10)
+    async with TradingBotStorageSystem(config=config, maintenance="off") as storage:
+        bridge = StorageIntegrationBridge(storage)
+        manager = Setter()
+        integration = await bridge.integrate_with_balance_manager(manager)
+        with write_lock(storage):
+            manager.set_balance("BTC", 1)
+            await bridge.close(timeout_s=0.1)
+        assert (integration.recorded, integration.errors) == (0, 1)
+        assert "before the store took this" in str(integration.last_error)
+
+
+async def test_a_store_that_stays_closed_is_reported(tmp_path: Path) -> None:
     storage = TradingBotStorageSystem(tmp_path / "root")
     await storage.initialize()
     bridge = StorageIntegrationBridge(storage)
@@ -206,7 +240,7 @@ async def test_a_store_that_stays_closed_is_reported(tmp_path: Any) -> None:
 
 
 def test_a_loop_that_ends_without_closing_says_what_was_lost(
-    tmp_path: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     manager = Setter()
 
