@@ -49,9 +49,7 @@ class Recorder:
         while True:
             time.sleep(trial.prepare())
             try:
-                result: Result = writer.call(
-                    with_known, trial.known, operation, *args, durability=durability
-                )
+                result: Result = writer.call(with_known, trial.known, operation, *args, durability=durability)
             except (ArchiveNeeded, Claimed) as error:
                 trial.note(error)
             else:
@@ -93,7 +91,9 @@ def _touched(_known: Known, operation: Callable[..., Any], *args: object) -> Ite
 
 
 @touches_by(_touched)
-def with_known(session: WriteSession, known: Known, operation: Callable[..., Result], *args: object) -> Result:
+def with_known(
+    session: WriteSession, known: Known, operation: Callable[..., Result], *args: object
+) -> Result:
     """Run an operation that is told what is archived.
 
     Args:
