@@ -32,6 +32,8 @@ _DESCRIPTORS = "/dev/fd"
 """Lists the open files of the process, on every system with POSIX locks."""
 _SHARED_FIRST, _SHARED_BYTES = 0x4000_0002, 510
 """Where every user of a database holds a lock in it, as SQLite's file format says."""
+LOCKED_FIRST, LOCKED_BYTES = 0x4000_0000, 512
+"""These bytes and the ones that announce a change: who holds them all has the database alone."""
 _DEAD_MAN_BYTE = 128
 """Which byte of the -shm every user holds, so that the next one knows it is not the first."""
 _LOOKS = 3
@@ -74,7 +76,7 @@ def protect(path: Path) -> Identity:
     status = path.stat()
     identity = (status.st_dev, status.st_ino)
     with _Stores.lock:
-        if identity not in _Stores.open and any(found == identity for _, found in _descriptors()):
+        if identity not in _Stores.open and any(found == identity for _, found in open_files()):
             raise StoreError(
                 "this process already has the database open: with another SQLite library, or because it was forked "
                 "from one that has",
@@ -181,6 +183,14 @@ class LockWatch:
         self._are_lost = not all(_take_again(lock) for lock in missing)
         return not self._are_lost
 
+    def were_dropped(self) -> bool:
+        """Say whether the locks were dropped since the store was opened.
+
+        Returns:
+            Whether they were, as far as this system shows.
+        """
+        return self._is_visible and (self._dropped > 0 or bool(_missing(self._locks)))
+
     def report(self) -> GuardReport:
         """Say how it stands.
 
@@ -257,7 +267,7 @@ def _take_again(lock: _Lock) -> bool:
         return False
     import fcntl
 
-    for descriptor, identity in _descriptors():
+    for descriptor, identity in open_files():
         if identity == lock.identity:
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, lock.size_bytes, lock.first)
@@ -267,8 +277,12 @@ def _take_again(lock: _Lock) -> bool:
     return False
 
 
-def _descriptors() -> list[tuple[int, Identity]]:
-    """Return the open files of this process; none on Windows."""
+def open_files() -> list[tuple[int, Identity]]:
+    """Return the open files of this process.
+
+    Returns:
+        Descriptor, and device and inode, of each; none on Windows.
+    """
     try:
         entries = os.listdir(_DESCRIPTORS)  # noqa: PTH208  numbers, not paths
     except OSError:

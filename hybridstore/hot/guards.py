@@ -116,17 +116,20 @@ class FileGuard:
         process: Told when the log is gone: from then on nothing may be read or written.
 
     Attributes:
+        identity: Device and inode of the database.
+        log_identity: Device and inode of its log; None until there is one.
         seq: The last commit of this process that is known to be in the right files; 0 before the first.
+        ts_us: The time of that commit, us UTC.
     """
 
     def __init__(self, path: Path, process: ProcessGuard) -> None:
         self._process = process
         self._name = os.fspath(path)
         self._log_name = f"{self._name}-wal"
-        self._identity = _identity(self._name)
-        self._log_identity = _identity(self._log_name)
+        self.identity = _identity(self._name)
+        self.log_identity = _identity(self._log_name)
         self._safe_seq = self._safe_seq_before = 0
-        self.seq = 0
+        self.seq = self.ts_us = 0
 
     def check(self) -> None:
         """Raise unless the path still names the file that was opened.
@@ -138,14 +141,15 @@ class FileGuard:
             status = os.stat(self._name)  # noqa: PTH116  once a transaction: the plain call is the fast one
         except OSError:
             status = None
-        if status is None or (status.st_dev, status.st_ino) != self._identity:
+        if status is None or (status.st_dev, status.st_ino) != self.identity:
             raise self._moved()
 
-    def confirm(self, seq: int) -> None:
+    def confirm(self, seq: int, ts_us: int) -> None:
         """Raise unless a commit that was just made is in the log that others will read.
 
         Args:
             seq: Its number.
+            ts_us: Its time, us UTC.
 
         Raises:
             StoreMoved: The log was removed or replaced: the commit, and maybe some before it, are in no file.
@@ -154,12 +158,12 @@ class FileGuard:
             status = os.stat(self._log_name)  # noqa: PTH116  once a transaction
         except OSError:
             status = None
-        if status is None or (status.st_dev, status.st_ino) != self._log_identity:
-            if self._log_identity is not None:
+        if status is None or (status.st_dev, status.st_ino) != self.log_identity:
+            if self.log_identity is not None:
                 raise self._lost(seq)
             if status is not None:  # there was none yet when the store was opened
-                self._log_identity = (status.st_dev, status.st_ino)
-        self.seq = seq
+                self.log_identity = (status.st_dev, status.st_ino)
+        self.seq, self.ts_us = seq, ts_us
 
     def look(self) -> StoreMoved | None:
         """Look at both files, for those who only read and for the time without writes.
@@ -167,9 +171,9 @@ class FileGuard:
         Returns:
             What is wrong, if anything is.
         """
-        if _identity(self._name) != self._identity:
+        if _identity(self._name) != self.identity:
             return self._moved()
-        if self._log_identity is not None and _identity(self._log_name) != self._log_identity:
+        if self.log_identity is not None and _identity(self._log_name) != self.log_identity:
             return self._lost(self.seq)
         return None
 

@@ -16,6 +16,7 @@ from hybridstore.hot.folder import disk_report, permission_reports
 from hybridstore.hot.foreign_sqlite import RULE, LockWatch
 from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.guards import FileGuard, ProcessGuard
+from hybridstore.hot.log_rescue import put_log_back
 from hybridstore.hot.pool import ReaderPool
 from hybridstore.hot.watermark import Loss, Position, Watermark
 
@@ -95,7 +96,9 @@ class Lookout:
                 self._position = position
             elif self._files.seq and self._position is not None:
                 # Only what was acknowledged: the log that is gone may hold more.
-                self._position = position._replace(seq=max(self._files.seq, self._position.seq))
+                self._position = max(
+                    self._position, Position(position.mark, self._files.seq, self._files.ts_us)
+                )
             if self._position is not None:
                 self._watermark.write(self._position)
 
@@ -116,6 +119,7 @@ class Lookout:
             connection: One that may read.
         """
         self.look(connection)
+        self._put_log_back()
         self._watermark.flush()
 
     def accept_loss(self) -> tuple[Loss, ...]:
@@ -157,6 +161,20 @@ class Lookout:
         row: Any = connection.execute(self._position_sql).fetchall()[0]
         mark, seq, ts_us = row
         return Position(mark.hex(), seq, ts_us)
+
+    def _put_log_back(self) -> None:
+        """Save what was committed to a log that another SQLite library removed.
+
+        Whoever removed it by hand may have put another database here. A clock that was set could hide that somebody
+        has committed since.
+        """
+        identity, log, last = self._files.identity, self._files.log_identity, self._position
+        if not self.condemned or identity is None or log is None or last is None:
+            return
+        by_library = self._locks is not None and self._locks.were_dropped()
+        steady = isinstance(self._store_clock, SystemClock) and self._clock.report(last.ts_us).state == "ok"
+        if by_library and steady:
+            put_log_back(self._config, identity, log, last, self._position_sql)
 
     def _look_at_files(self) -> None:
         wrong = self._files.look()
