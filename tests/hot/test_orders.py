@@ -14,7 +14,7 @@ from hybridstore.clock import DAY_US
 from hybridstore.errors import InvalidValue
 from hybridstore.hot.orders import Order
 from hybridstore.store import HybridStore
-from tests.hot.books import START_US, contents, rows
+from tests.hot.books import START_US, contents, rows, values
 
 BASE: dict[str, Any] = {"symbol": "BTC/USDT", "order_id": "1", "side": "buy", "type": "limit", "amount": 3}
 LIFE = (
@@ -40,7 +40,7 @@ def test_an_order_is_found_as_it_was_told(store: HybridStore) -> None:
     assert store.get_order("BTC/USDT", "1") is None
     assert tell(store, {**LIFE[0], "post_only": True, "strategy": "grid", "bot": "a", "time_in_force": "GTC"})
     found = order(store)
-    assert (found.status, found.price, found.amount, found.filled) == ("open", 100, 3, 0)
+    assert values(found.status, found.price, found.amount, found.filled) == ("open", 100, 3, 0)
     assert (found.post_only, found.reduce_only, found.strategy, found.bot) == (True, None, "grid", "a")
     assert found.updated_at == datetime.fromtimestamp(START_US // 10**6, UTC)
     assert store.get_open_orders() == store.get_open_orders("BTC/USDT") == [found]
@@ -54,10 +54,10 @@ def test_in_any_order_they_leave_the_same_order(store: HybridStore, places: tupl
     for place in places:
         tell(store, LIFE[place])
     found = order(store)
-    assert (found.status, found.filled, found.average, found.cost) == (
+    assert values(found.status, found.filled, found.average, found.cost) == (
         "closed", 3, Decimal("100.6"), Decimal("301.8"),
     )  # fmt: skip
-    assert (found.price, found.client_order_id) == (100, "mine"), (
+    assert values(found.price, found.client_order_id) == (100, "mine"), (
         "what the last does not say is not taken back"
     )
     events = rows(store, "SELECT status, filled FROM order_events ORDER BY occurred_at, filled")
@@ -91,7 +91,7 @@ def test_a_late_report_fills_in_what_nobody_said(store: HybridStore) -> None:
     tell(store, LIFE[1])
     assert order(store).client_order_id is None
     assert tell(store, LIFE[0])
-    assert (order(store).client_order_id, order(store).filled) == ("mine", 1)
+    assert values(order(store).client_order_id, order(store).filled) == ("mine", 1)
 
 
 def test_the_events_of_an_open_order_may_be_archived_before_it(store: HybridStore) -> None:
