@@ -22,6 +22,7 @@ NOW_DAY = 20_600
 DAYS = 14
 """The first half of them is archived by the default policies."""
 SYMBOLS = ("BTC/USDT", "ETH/USDT:USDT")
+OLD_US = (NOW_DAY - 20) * DAY_US + 5
 Report = tuple[str, tuple[Any, ...], dict[str, Any]]
 """A method of a store with its arguments."""
 
@@ -194,7 +195,6 @@ CORRECTED: list[tuple[str, Callable[[int], Report], str, Any]] = [
         Decimal,
     ),
 ]
-OLD_US = (NOW_DAY - 20) * DAY_US + 5
 
 
 @pytest.mark.parametrize(
