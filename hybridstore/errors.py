@@ -11,7 +11,7 @@
     ├── StoreError                  the hot store cannot do its work
     │   ├── StoreClosed             used before open() or after close()
     │   ├── StoreForked             used in a forked child of the process that opened it
-    │   ├── StoreMoved              the database file was replaced or moved under the connection
+    │   ├── StoreMoved              the database or its log was replaced or moved under the connection
     │   ├── StoreBusy               another process held the write lock beyond the busy limit
     │   ├── StorageFull             no space left on the device, or a file-size limit
     │   ├── StorageFailure          the device or file system failed, or permission is missing
@@ -109,7 +109,7 @@ class StoreForked(StoreError):
 
 
 class StoreMoved(StoreError):
-    """The database file was replaced or moved while it was open."""
+    """The database file or its write-ahead log was replaced, moved or removed while it was open."""
 
 
 class StoreBusy(StoreError):
