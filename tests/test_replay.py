@@ -235,6 +235,8 @@ def test_other_content_is_a_correction_that_no_replay_takes_back(
     store.retention.run()
     tell(store, [report(100), report(200), report(300)])
     assert (shown(), corrections(store)) == ([kind(300)], 2)
+    status = store.get_system_status()["datasets"][dataset]
+    assert status["hot_rows"] + status["archived_rows"] == len(store.sql(f"SELECT * FROM {dataset}").rows())
     assert store.retention.verify() == len({*(store.root / "archives").rglob("*.parquet")})
 
 

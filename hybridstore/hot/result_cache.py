@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from hybridstore.config import DatabaseConfig
 from hybridstore.hot.commits import CommitLog
@@ -73,7 +73,7 @@ class ResultCache:
             self._records[key] = (row, value)
         return value
 
-    def result(self, key: Hashable, datasets: tuple[str, ...], load: Callable[[], Value]) -> Value:
+    def result(self, key: object, datasets: tuple[str, ...], load: Callable[[], Value]) -> Value:
         """Return a result, from memory where nothing it depends on has changed.
 
         Args:
@@ -84,8 +84,8 @@ class ResultCache:
         Returns:
             The result.
         """
-        if not self._config.enable_query_cache:
-            return load()
+        if not self._config.enable_query_cache or not _is_hashable(key):
+            return load()  # which refuses what can be no name
         # The number is read first: a commit that slips in between makes the entry look older than it is.
         seq: int = self._readers.rows(self._position_sql)[0][0]
         now_s = time.monotonic()
@@ -117,3 +117,12 @@ class ResultCache:
             "entries": len(self._records) + len(self._results),
             "hit_rate": round(100 * self._hits / asked, 2) if asked else 0.0,
         }
+
+
+def _is_hashable(key: object) -> TypeGuard[Hashable]:
+    """``isinstance`` would look only at the outer tuple."""
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True

@@ -68,6 +68,10 @@ WHERE dataset = ? AND replaced_seq IS NULL AND start_us <= ? AND end_us > ?
 -- Archived rows of a dataset that no longer count.
 SELECT row_id FROM superseded_rows WHERE dataset = ?
 
+-- name: superseded_count
+-- How many archived rows of a dataset no longer count, for status.
+SELECT count(*) FROM superseded_rows WHERE dataset = ?
+
 -- name: remember_key
 -- Where a key is archived; one that is archived under several days may be anywhere.
 INSERT INTO archived_keys (key_hash, archived_day) VALUES (?, ?)

@@ -31,6 +31,10 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
     with database.readers.transaction() as transaction:
         seq, ts_us = transaction.rows(statements["commit_position"])[0]
         archived = transaction.rows(statements["archived_by_dataset_and_tier"])
+        superseded = {
+            dataset: transaction.rows(statements["superseded_count"], (dataset,))[0][0]
+            for dataset in {row[0] for row in archived}
+        }
         open_moves, first_claimed_us = transaction.rows(statements["open_moves_in_all"])[0]
         datasets = {
             name: {"hot_rows": transaction.rows(f"SELECT count(*) FROM {name}")[0][0], "archived_rows": 0}  # noqa: S608
@@ -43,6 +47,8 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         sums["files"] += files
         sums["rows"] += rows
         sums["size_bytes"] += size_bytes
+    for dataset, rows in superseded.items():
+        datasets[dataset]["archived_rows"] -= rows
     hot = database.statistics()
     maintenance = maintenance or maintenance_status(database.root)
     moves = _moves_report(open_moves, first_claimed_us, database.clock.now_us())

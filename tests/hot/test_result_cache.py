@@ -6,11 +6,12 @@ import random
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from hybridstore.config import DatabaseConfig
-from hybridstore.errors import QueryTimeout
+from hybridstore.errors import InvalidValue, QueryTimeout
 from hybridstore.hot.commits import CommitLog
 from hybridstore.hot.session import WriteSession
 from hybridstore.store import HybridStore
@@ -169,3 +170,13 @@ def test_a_waiting_reader_is_not_served_a_commit_early(store: HybridStore) -> No
     assert [balance.balance for balance in store.get_all_balances()] == [1]
     gate.release()
     waiting.result(10)
+
+
+@pytest.mark.parametrize("account", [["default"], {"a": 1}, 1.5])
+def test_asking_for_what_is_no_account(store: HybridStore, account: object) -> None:
+    ask: Any = store.get_all_balances
+    if isinstance(account, float):
+        assert ask(account) == []
+    else:
+        with pytest.raises(InvalidValue, match="cannot be looked up"):
+            ask(account)
