@@ -149,6 +149,8 @@ def _configure(connection: apsw.Connection, config: DatabaseConfig, *, write: bo
         (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
         (apsw.SQLITE_DBCONFIG_DQS_DML, 0),
         (apsw.SQLITE_DBCONFIG_DQS_DDL, 0),
+        # Else a statement with a range is planned anew for each value bound to it: 16 us on top of 4 us.
+        (apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1),
     ):
         connection.config(option, value)
     connection.wal_autocheckpoint(0)  # a commit must never pay for a checkpoint
