@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -196,14 +197,16 @@ class DatabaseManager:
             self._writer = self._readers = self._housekeeping = self._lookout = None
             self._cache = self._journal = None
             atexit.unregister(self.shutdown)
-            for part in (writer, housekeeping, readers):  # the last look comes after the last commit
-                if part is not None:
-                    part.close()
-            if self._protection is not None:
-                unprotect(self._protection)
-                self._protection = None
-            if journal is not None:
-                journal.close(figures)
+            protection, self._protection = self._protection, None
+            # They close from the end to the beginning; one that raises keeps none of the others open.
+            with ExitStack() as closing:
+                if journal is not None:
+                    closing.callback(journal.close, figures)
+                if protection is not None:
+                    closing.callback(unprotect, protection)
+                for part in (readers, housekeeping, writer):  # the last look comes after the last commit
+                    if part is not None:
+                        closing.callback(part.close)
 
     async def initialize(self) -> None:
         """Open the store without holding up the event loop."""

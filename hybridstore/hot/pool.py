@@ -231,8 +231,10 @@ class ReaderPool:
                 self._discard(self._points.pop() if self._points else self._scans.pop())
 
     def _discard(self, reader: Reader) -> None:
-        close_connection(reader.connection, keeps_log=self._guard.condemned is not None)
         with self._changed:
+            if reader not in self._all:  # closed with its transaction; then its block gave it back
+                return
+            close_connection(reader.connection, keeps_log=self._guard.condemned is not None)
             self._all.discard(reader)
             self._changed.notify_all()
 

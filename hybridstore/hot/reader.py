@@ -72,6 +72,7 @@ class ReadTransaction:
         self._timeout_ms = timeout_ms
         self._note = note
         self._lock = threading.Lock()
+        self._interrupting = threading.Lock()
         self._begun_s = time.monotonic()
         self._over: Callable[[], StoreError] | None = None
         self._ended = False
@@ -145,13 +146,20 @@ class ReadTransaction:
             self._over = why
         # A statement that is running in another thread would keep the log from shrinking until it is done.
         while not self._lock.acquire(timeout=_INTERRUPT_S):
-            self._connection.interrupt()
+            self._interrupt()
         try:
             if not self._ended and self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         finally:
-            self._ended = True
+            with self._interrupting:
+                self._ended = True
             self._lock.release()
+
+    def _interrupt(self) -> None:
+        """Interrupt the statement, unless the connection was given back meanwhile: it may be another's now."""
+        with self._interrupting:
+            if not self._ended:
+                self._connection.interrupt()
 
     def _interrupted(self) -> StoreError | QueryTimeout:
         return late(self._timeout_ms, self._path) if self._over is None else self._over()

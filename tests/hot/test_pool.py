@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from hybridstore.errors import StoreBusy, StoreClosed, StoreError
 from hybridstore.hot import pool
+from hybridstore.hot.reader import ReadTransaction
 from hybridstore.store import HybridStore
 
 COUNT = "SELECT count(*) FROM balances"
@@ -240,3 +242,78 @@ def test_an_older_snapshot_is_allowed_from_the_next_one_on(opened: Callable[...,
     with store.database.readers.transaction() as snapshot:
         time.sleep(0.12)
         assert snapshot.rows(COUNT) == [(0,)]
+
+
+class _SlowLock:
+    """A transaction's lock: who waits for it to end a statement goes on only when its connection is somebody else's."""
+
+    def __init__(self, leave: threading.Event, left: threading.Event) -> None:
+        self._lock = threading.Lock()
+        self._leave = leave
+        self._left = left
+
+    def acquire(self, timeout: float = -1) -> bool:
+        got = self._lock.acquire(timeout=timeout)
+        if not got:
+            self._leave.set()
+            assert self._left.wait(10)
+            time.sleep(0.05)  # whoever has the connection is in the middle of a statement
+        return got
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _hold(
+    readers: pool.ReaderPool, left: threading.Event, then: Callable[[], object]
+) -> tuple[ReadTransaction, threading.Thread]:
+    """Run a statement in a transaction of another thread until somebody wants to end it; ``then`` sets ``left``."""
+    leave = threading.Event()
+    held: SimpleQueue[ReadTransaction] = SimpleQueue()
+
+    def work() -> None:
+        with suppress(StoreClosed), readers.transaction() as transaction:
+            slow = _SlowLock(leave, left)
+            transaction._lock = slow  # type: ignore[assignment]
+            with slow:  # as while a statement runs
+                held.put(transaction)
+                assert leave.wait(10)
+        then()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return held.get(timeout=10), thread
+
+
+def test_closing_while_a_transaction_ends_completes(store: HybridStore) -> None:
+    """Its block gives the connection back between the closer's last look and its interrupt."""
+    left = threading.Event()
+    _, thread = _hold(store.database.readers, left, left.set)
+    store.close()
+    thread.join()
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("hybridstore")]
+    with store as again:
+        assert again.get_portfolio_summary().equity == 0
+
+
+def test_who_gets_the_connection_of_an_ended_transaction_is_not_interrupted(
+    opened: Callable[..., HybridStore],
+) -> None:
+    readers, left = opened(max_connections=1).database.readers, threading.Event()
+    answers: list[object] = []
+
+    def read() -> None:
+        with readers.transaction() as transaction:
+            left.set()
+            answers.append(transaction.rows(ENDLESS.replace("FROM n)", "FROM n WHERE i < 2000000)")))
+
+    old, thread = _hold(readers, left, read)
+    old.end()
+    thread.join()
+    assert answers == [[(2_000_000,)]]
