@@ -27,9 +27,6 @@ from hybridstore.schema.types import moment
 _PLACE = {name: place for place, name in enumerate(ORDERS.column_names)}
 _UPDATED, _RECORDED = _PLACE["updated_at"], _PLACE["recorded_at"]
 _STATUS, _FILLED = _PLACE["status"], _PLACE["filled"]
-_MONEY = ("price", "trigger_price", "amount", "filled", "average", "cost")
-_TIMES = ("created_at", "updated_at", "last_trade_at", "recorded_at")
-_FLAGS = ("reduce_only", "post_only")
 
 
 class Order(Record, frozen=True, gc=False):
@@ -195,12 +192,35 @@ def decode_order(row: Stored) -> Order:
     Returns:
         The record.
     """
-    fields = dict(zip(ORDERS.column_names, row[1:], strict=True))
-    for names, convert in ((_MONEY, Decimal), (_TIMES, moment), (_FLAGS, bool)):
-        for name in names:
-            if fields[name] is not None:
-                fields[name] = convert(fields[name])
-    return Order(**fields)
+    (
+        _, account, symbol, order_id, client_order_id, side, kind, time_in_force, status, price, trigger_price,
+        amount, filled, average, cost, reduce_only, post_only, created_us, updated_us, last_trade_us, strategy, bot,
+        recorded_us,
+    ) = row  # fmt: skip
+    return Order(
+        account,
+        symbol,
+        order_id,
+        client_order_id,
+        side,
+        kind,
+        time_in_force,
+        status,
+        None if price is None else Decimal(price),
+        None if trigger_price is None else Decimal(trigger_price),
+        Decimal(amount),
+        Decimal(filled),
+        None if average is None else Decimal(average),
+        None if cost is None else Decimal(cost),
+        None if reduce_only is None else bool(reduce_only),
+        None if post_only is None else bool(post_only),
+        None if created_us is None else moment(created_us),
+        moment(updated_us),
+        None if last_trade_us is None else moment(last_trade_us),
+        strategy,
+        bot,
+        moment(recorded_us),
+    )
 
 
 class OrderReader:
