@@ -13,6 +13,7 @@ from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_name
 
 _MARK = 4
+_ASSET, _BALANCE, _DEBT = 1, 2, 5
 _READ_FROM = ("balances", "positions", "marks")
 
 
@@ -44,10 +45,9 @@ class PortfolioReader:
         statements = self._database.statements
         timeout_ms = self._database.config.position_query_timeout
         with self._database.readers.transaction(timeout_ms) as transaction:
-            balances = {
-                row[1]: Decimal(row[2])
-                for row in transaction.rows(statements["balances_of_account"], (account,))
-            }
+            rows = transaction.rows(statements["balances_of_account"], (account,))
+            balances = {row[_ASSET]: Decimal(row[_BALANCE]) for row in rows}
+            debts = {row[_ASSET]: Decimal(row[_DEBT]) for row in rows if row[_DEBT] is not None}
             held = [decode(row) for row in transaction.rows(statements["open_positions"], (account,))]
             markets = [parse_symbol(position.symbol) for position in held]
             assets = {
@@ -58,7 +58,7 @@ class PortfolioReader:
             wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)}
             marks = self._marks(transaction, wanted | {market.symbol for market in markets})
         positions = [(position.position_id, position.symbol, position.state) for position in held]
-        return summarize(account, balances, positions, marks, base_currency)
+        return summarize(account, balances, positions, marks, base_currency, debts)
 
     def _marks(self, transaction: ReadTransaction, symbols: set[str]) -> dict[str, Decimal]:
         """Look each market up by its key: there are thousands of markets and a handful is asked for."""

@@ -2,7 +2,7 @@
 
 Equity is what could be had now, counted once:
 
-- every balance at its price (``cash``);
+- every balance, less what of it is borrowed, at its price (``cash``);
 - plus the unrealised profit of contracts (symbols with a settle asset), converted from the settle asset;
 - a spot position is a view of a balance that is counted already: its profit is told but not added. Only where the
   account has no balance of its base asset on record, not even zero (a bot that records positions only), the position
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from hybridstore.portfolio.fill import cost_of
-from hybridstore.portfolio.money import ONE, ZERO, add, divide, multiply, round_money
+from hybridstore.portfolio.money import ONE, ZERO, add, divide, multiply, round_money, subtract, total
 from hybridstore.portfolio.position import LONG, PositionState, unrealized_pnl
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.records import Record
@@ -29,15 +29,17 @@ class Holding(Record, frozen=True, gc=False):
 
     Attributes:
         asset: The asset.
-        amount: Units of it.
+        amount: Units of it, borrowed ones included.
         price: Price in the base currency; None where no mark leads there.
-        value: amount * price; None where there is no price.
+        value: (amount - debt) * price; None where there is no price.
+        debt: Units of it that are borrowed.
     """
 
     asset: str
     amount: Decimal
     price: Decimal | None
     value: Decimal | None
+    debt: Decimal = ZERO
 
 
 class OpenPosition(Record, frozen=True, gc=False):
@@ -71,13 +73,14 @@ class PortfolioSummary(Record, frozen=True, gc=False):
         account: Whose.
         base_currency: What everything is priced in.
         equity: cash + positions_value.
-        cash: Value of all priced balances.
+        cash: Value of all priced balances, less what is borrowed.
         positions_value: Unrealised profit of contracts, and the worth of spot positions that no balance holds.
         unrealized_pnl: Unrealised profit of every open position, spot included.
         realized_pnl: Realised by open positions so far, gross of fees.
         fees: Fees of open positions so far.
         funding: Funding of open positions so far, received (+) or paid (-).
-        assets: Every balance that is not zero.
+        debt: Value of what is borrowed; it is in ``cash`` already.
+        assets: Every balance that is not zero, and every debt.
         positions: Every open position.
         unpriced: Assets without a price and symbols without a mark; what depends on them is in none of the sums.
     """
@@ -91,6 +94,7 @@ class PortfolioSummary(Record, frozen=True, gc=False):
     realized_pnl: Decimal
     fees: Decimal
     funding: Decimal
+    debt: Decimal
     assets: tuple[Holding, ...]
     positions: tuple[OpenPosition, ...]
     unpriced: tuple[str, ...]
@@ -140,15 +144,17 @@ def summarize(
     positions: Iterable[tuple[str, str, PositionState]],
     marks: Mapping[str, Decimal],
     base_currency: str,
+    debts: Mapping[str, Decimal] | None = None,
 ) -> PortfolioSummary:
     """Value an account; the head of this module says what counts.
 
     Args:
         account: Whose.
-        balances: Total of each asset.
+        balances: Total of each asset, what is borrowed included.
         positions: (position_id, symbol, state) of each open position.
         marks: Price of each market, by symbol.
         base_currency: What to price everything in.
+        debts: What is borrowed of each asset; one that is not named has no debt.
 
     Returns:
         The summary. What has no price is named in ``unpriced`` and left out of the sums.
@@ -157,13 +163,10 @@ def summarize(
     known = {symbol: state.mark_price for _, symbol, state in valued if state.mark_price is not None}
     known |= marks
     prices = _Prices(base_currency, known)
-    assets = []
-    cash = positions_value = unrealized = realized = fees = funding = ZERO
-    for asset, amount in balances.items():
-        if amount:
-            value = prices.convert(amount, asset)
-            assets.append(Holding(asset, amount, prices.of(asset), value))
-            cash = add(cash, value or ZERO)
+    assets = _holdings(balances, debts or {}, prices)
+    cash = total(held.value or ZERO for held in assets)
+    debt = total(prices.convert(held.debt, held.asset) or ZERO for held in assets)
+    positions_value = unrealized = realized = fees = funding = ZERO
     opened = []
     for position_id, symbol, state in valued:
         market = parse_symbol(symbol)
@@ -190,8 +193,20 @@ def summarize(
         fees = add(fees, prices.convert(state.fees, market.quote) or ZERO)
     return PortfolioSummary(
         account, base_currency, add(cash, positions_value), cash, positions_value, unrealized, realized, fees,
-        funding, tuple(assets), tuple(opened), tuple(prices.missing),
+        funding, debt, tuple(assets), tuple(opened), tuple(prices.missing),
     )  # fmt: skip
+
+
+def _holdings(
+    balances: Mapping[str, Decimal], debts: Mapping[str, Decimal], prices: _Prices
+) -> list[Holding]:
+    held = []
+    for asset in {**balances, **debts}:
+        amount, debt = balances.get(asset, ZERO), debts.get(asset, ZERO)
+        if amount or debt:
+            value = prices.convert(subtract(amount, debt), asset)
+            held.append(Holding(asset, amount, prices.of(asset), value, debt))
+    return held
 
 
 class _Prices:

@@ -36,9 +36,25 @@ def value(
     positions: dict[str, PositionState],
     prices: dict[str, Decimal],
     base_currency: str = "USDT",
+    debts: dict[str, Decimal] | None = None,
 ) -> PortfolioSummary:
     numbered = [(f"p{place}", symbol, held) for place, (symbol, held) in enumerate(positions.items())]
-    return summarize("default", balances, numbered, prices, base_currency)
+    return summarize("default", balances, numbered, prices, base_currency, debts)
+
+
+def test_what_is_borrowed_is_no_equity() -> None:
+    owed = decimals(USDT="9000", BTC="0.2", ETH="1", XYZ="3")
+    summary = value(
+        decimals(USDT="10000", BTC="0.5"), {}, marks(BTC_USDT="50000", ETH_USDT="2000"), debts=owed
+    )
+    assert (summary.equity, summary.cash, summary.debt) == (Decimal(14_000), Decimal(14_000), Decimal(21_000))
+    assert [(held.asset, held.amount, held.debt, held.value) for held in summary.assets] == [
+        ("USDT", 10_000, 9_000, 1_000),
+        ("BTC", Decimal("0.5"), Decimal("0.2"), 15_000),
+        ("ETH", 0, 1, -2_000),
+        ("XYZ", 0, 3, None),
+    ]
+    assert summary.unpriced == ("XYZ",)
 
 
 def test_balances_are_worth_their_price() -> None:
