@@ -70,6 +70,8 @@ def policies_by_dataset(
             table_name=dataset.name,
             hot_retention_days=dataset.tiering.hot_days,
             warm_retention_days=max(30, dataset.tiering.hot_days),
+            cold_retention_days=max(365, dataset.tiering.hot_days),
+            frozen_retention_years=max(7, -(-dataset.tiering.hot_days // 365)),
         )
         for dataset in datasets
         if dataset.tiering

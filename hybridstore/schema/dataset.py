@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
@@ -32,6 +32,9 @@ _KEYWORD = re.compile(
     r")\Z"
 )
 """Words that SQLite reads as SQL where a name should stand."""
+_TEXTS = {LogicalType.NAME, LogicalType.TEXT}
+_SORTED = _TEXTS | {LogicalType.INTEGER, LogicalType.BOOLEAN, LogicalType.TIMESTAMP}
+"""By what rows of a file can be put in order."""
 ROW_ID = "id"
 """The row number every tiered dataset has beside its declared columns; an archived one is never given again."""
 
@@ -148,10 +151,38 @@ class Dataset(msgspec.Struct, frozen=True):
         for name in mentioned:
             if name not in names:
                 raise InvalidValue(f"dataset {self.name}: {name} is mentioned but not declared as a column")
-        if self.tiering and self.column(self.tiering.time).type is not LogicalType.TIMESTAMP:
-            raise InvalidValue(
-                f"dataset {self.name}: the tiering time {self.tiering.time} is not a TIMESTAMP"
+        for name in self.key:
+            if self.column(name).nullable:
+                self._refuse(
+                    f"the key column {name} is nullable", "two rows without a value would both be kept"
+                )
+        for column in self.columns:
+            if column.type is LogicalType.BLOB and self.kind != "internal":
+                self._refuse(f"{column.name} is a BLOB", "keep bytes as text, for example in base64")
+        if self.tiering:
+            self._refuse_bad_tiers(self.tiering)
+
+    def _refuse_bad_tiers(self, tiering: Tiering) -> None:
+        if self.column(tiering.time).type is not LogicalType.TIMESTAMP:
+            self._refuse(f"the tiering time {tiering.time} is not a TIMESTAMP")
+        for name in tiering.cluster:
+            if name in (ROW_ID, tiering.time):  # a row that leaves has both
+                continue
+            column = self.column(name)
+            if column.type not in _SORTED or column.nullable:
+                kinds = ", ".join(sorted(kind.name for kind in _SORTED))
+                self._refuse(
+                    f"rows cannot be put in order by {name}", f"it must be one of {kinds}, not nullable"
+                )
+        if tiering.symbol and self.column(tiering.symbol).type not in _TEXTS:
+            self._refuse(
+                f"the symbol {tiering.symbol} is neither NAME nor TEXT", "files are left out by its text"
             )
+        if tiering.hot_days < 1:
+            self._refuse(f"hot_days={tiering.hot_days}", "it must be at least 1")
+
+    def _refuse(self, message: str, hint: str | None = None) -> NoReturn:
+        raise InvalidValue(f"dataset {self.name}: {message}", hint=hint)
 
     def _refuse_bad_names(self, names: tuple[str, ...]) -> None:
         for name in (self.name, *names):

@@ -36,6 +36,11 @@ class Registry(Mapping[str, Dataset]):
             raise InvalidValue(
                 f"dataset {dataset.name!r} is declared twice", hint="give your own dataset another name"
             )
+        if dataset.kind == "internal":
+            raise InvalidValue(
+                f"dataset {dataset.name!r}: internal is the store's own bookkeeping",
+                hint="use state, event, market or aggregate",
+            )
         taken = {name: other.name for other in self._datasets.values() for name in ddl(other)}
         for name in ddl(dataset):
             if name in taken:

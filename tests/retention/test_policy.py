@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +77,12 @@ def test_a_policy_for_something_without_tiers_is_refused() -> None:
     with pytest.raises(ConfigError, match="balances") as caught:
         policies_by_dataset(TIERED, [RetentionPolicy(name="p", table_name="balances")])
     assert "balance_history" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("hot_days", [1, 31, 400, 5_000])
+def test_any_declared_age_gives_a_policy(hot_days: int) -> None:
+    trades = Registry()["trades"]
+    assert trades.tiering is not None
+    tiering = msgspec.structs.replace(trades.tiering, hot_days=hot_days)
+    policies = policies_by_dataset([msgspec.structs.replace(trades, tiering=tiering)], ())
+    assert policies["trades"].hot_retention_days == hot_days

@@ -15,13 +15,20 @@ from hybridstore.schema.sqlite import ddl, quote_text, statements
 from hybridstore.schema.types import LogicalType
 
 NAME, TIME, MONEY = LogicalType.NAME, LogicalType.TIMESTAMP, LogicalType.MONEY
+INTEGER = LogicalType.INTEGER
+COLUMNS = (Column("symbol", NAME, "Market."), Column("seen_at", TIME, "When."))
 PLAIN: dict[str, Any] = {
     "name": "signals",
     "kind": "event",
     "doc": "What a strategy saw.",
-    "columns": (Column("symbol", NAME, "Market."), Column("seen_at", TIME, "When.")),
+    "columns": COLUMNS,
     "key": ("symbol", "seen_at"),
 }
+
+
+def tiers(*cluster: str, **options: Any) -> Tiering:
+    return Tiering(time="seen_at", cluster=(*cluster, "seen_at", "id"), **options)
+
 
 CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("upper case", {"name": "Signals"}, "'Signals' cannot be a name"),
@@ -50,6 +57,34 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
         "nothing is mentioned",
     ),
     ("time type", {"tiering": Tiering(time="symbol", cluster=("id",))}, "symbol is not a TIMESTAMP"),
+    (
+        "symbol type",
+        {"columns": (*COLUMNS, Column("venue", INTEGER, "Where.")), "tiering": tiers(symbol="venue")},
+        "the symbol venue is neither NAME nor TEXT",
+    ),
+    (
+        "cluster nullable",
+        {"columns": (*COLUMNS, Column("tag", NAME, "x", nullable=True)), "tiering": tiers("tag")},
+        "rows cannot be put in order by tag",
+    ),
+    (
+        "cluster money",
+        {"columns": (*COLUMNS, Column("price", MONEY, "x")), "tiering": tiers("price")},
+        "rows cannot be put in order by price",
+    ),
+    (
+        "cluster ratio",
+        {"columns": (*COLUMNS, Column("score", LogicalType.RATIO, "x")), "tiering": tiers("score")},
+        "rows cannot be put in order by score",
+    ),
+    ("no hot days", {"tiering": tiers(hot_days=0)}, "hot_days=0"),
+    ("negative hot days", {"tiering": tiers(hot_days=-1)}, "hot_days=-1"),
+    (
+        "key nullable",
+        {"columns": (*COLUMNS, Column("tag", NAME, "x", nullable=True)), "key": ("seen_at", "tag")},
+        "the key column tag is nullable",
+    ),
+    ("bytes", {"columns": (*COLUMNS, Column("image", LogicalType.BLOB, "x"))}, "image is a BLOB"),
 ]
 
 
@@ -59,6 +94,11 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
 def test_a_contradiction_is_refused(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InvalidValue, match=complaint):
         Dataset(**{**PLAIN, **changes})
+
+
+def test_an_own_dataset_cannot_be_bookkeeping() -> None:
+    with pytest.raises(InvalidValue, match="'signals': internal is the store's own bookkeeping"):
+        Registry([Dataset(**{**PLAIN, "kind": "internal"})])
 
 
 def test_every_name_that_sqlite_would_misread_is_refused() -> None:
