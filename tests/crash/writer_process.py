@@ -37,7 +37,13 @@ async def _write(
             )
             acknowledged["trades"] += 1
         if number % 7 == 0:
-            order: dict[str, Any] = {"symbol": SYMBOL, "order_id": name, "side": "buy", "type": "limit", "amount": 1}
+            order: dict[str, Any] = {
+                "symbol": SYMBOL,
+                "order_id": name,
+                "side": "buy",
+                "type": "limit",
+                "amount": 1,
+            }
             await storage.record_order(**order, status="open", account=account)
             acknowledged["orders"] += 1
         if number % 11 == 0:
