@@ -204,9 +204,10 @@ class Feed:
             for source, portion in found:
                 source.accept(portion, now)
             bound = min(source.horizon for source in self._sources)
-            self._seen_us = bound[0]
+            self._behind = bound[1] != NUMBER_MAX or bound[0] < now.ts_us
+            # A commit that was read in part is not seen.
+            self._seen_us = bound[0] if bound[1] == NUMBER_MAX else bound[0] - 1
             self.ready += sorted(entry for source in self._sources for entry in source.release(bound))
-            self._behind = self._seen_us < now.ts_us
             return self._behind
 
     def _read_hot(

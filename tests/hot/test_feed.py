@@ -226,6 +226,13 @@ class TestWhatIsFollowed:
             assert read_token(before).places["market_trades"].id == 0
             assert read_token(events.token).places["market_trades"].id == 3
 
+    def test_what_is_wanted_may_be_far_inside_a_commit(self, store: HybridStore) -> None:
+        many = [trade(number) for number in range(2 * ROWS_MAX)]
+        store.record_market_trades([*many, ("ETH/USDT", 1, 1, 1, "buy", START_US), *many[:1]])
+        assert names_of(told_of(store, None, symbol="ETH/USDT")) == [
+            ("market_trades", "recorded", 2 * ROWS_MAX + 1)
+        ]
+
     def test_a_correction_is_told_to_whom_either_version_concerns(self, store: HybridStore) -> None:
         store.record_fill(PERP, "buy", 1, 1, trade_id="a", bot="one", strategy="x")
         store.record_fill(PERP, "buy", 1, 1, trade_id="a", bot="two", strategy="x")
