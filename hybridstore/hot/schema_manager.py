@@ -106,27 +106,21 @@ class SchemaManager:
     def _adopt_own_datasets(self) -> None:
         """Own datasets are remembered in the store, so that the tiering job and analysts know them too."""
         built_in = Registry()
-        stored = {
-            name: msgspec.json.decode(text, type=Dataset)
-            for name, text in self._database.readers.rows(
-                self._database.statements["settings_between"], (OWN_PREFIX, f"{OWN_PREFIX}~")
-            )
-        }
-        declared = {f"{OWN_PREFIX}{name}": self._database.registry[name] for name in self._database.registry}
-        for key, dataset in declared.items():
-            if dataset.name in built_in:
-                continue
-            if key not in stored:
-                self._database.writer.call(_create_own, key, dataset, durability="full")
-            elif declaration_sha256(stored[key]) != declaration_sha256(dataset):
+        stored = _stored_datasets(self._database)
+        own = {name: dataset for name, dataset in self._database.registry.items() if name not in built_in}
+        for name in own.keys() - stored.keys():
+            self._database.writer.call(_create_own, own[name], durability="full")
+            stored = _stored_datasets(self._database)  # another process may have been first, with another one
+        for name, dataset in own.items():
+            if declaration_sha256(stored[name]) != declaration_sha256(dataset):
                 raise SchemaMismatch(
-                    f"dataset {dataset.name} was created with another declaration",
+                    f"dataset {name} was created with another declaration",
                     path=str(self._database.path),
                     hint="give the new declaration a new name, or restore the one it was created with",
                 )
-        own = {dataset.name: dataset for dataset in stored.values()}
-        own |= {name: dataset for name, dataset in self._database.registry.items() if name not in built_in}
-        self._database.adopt(Registry(own.values()))
+            if stored[name] != dataset:
+                self._database.writer.call(_remember_own, dataset, durability="full")
+        self._database.adopt(Registry((stored | own).values()))
 
     def _back_up(self, migration: Migration) -> Path:
         """Copy the hot database aside, so that a step that went wrong can be taken back."""
@@ -174,11 +168,39 @@ def _create_missing(session: WriteSession, dataset: Dataset, live: dict[str, str
             session.execute(statement)
 
 
-def _create_own(session: WriteSession, key: str, dataset: Dataset) -> None:
+def adopt_new_datasets(database: DatabaseManager) -> None:
+    """Take over datasets that another process created since the store was opened.
+
+    Args:
+        database: The open store.
+    """
+    new = {
+        name: dataset for name, dataset in _stored_datasets(database).items() if name not in database.registry
+    }
+    if new:
+        built_in = Registry()
+        own = {name: dataset for name, dataset in database.registry.items() if name not in built_in}
+        database.adopt(Registry((own | new).values()))
+
+
+def _stored_datasets(database: DatabaseManager) -> dict[str, Dataset]:
+    rows = database.readers.rows(database.statements["settings_between"], (OWN_PREFIX, f"{OWN_PREFIX}~"))
+    return {name.removeprefix(OWN_PREFIX): msgspec.json.decode(text, type=Dataset) for name, text in rows}
+
+
+def _create_own(session: WriteSession, dataset: Dataset) -> None:
     live = _live_schema(session)
     _create_missing(session, dataset, live)
     session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset)))
-    session.run("insert_settings", (key, msgspec.json.encode(dataset).decode()))
+    session.run("insert_settings", _as_setting(dataset))
+
+
+def _remember_own(session: WriteSession, dataset: Dataset) -> None:
+    session.run("upsert_settings", _as_setting(dataset))
+
+
+def _as_setting(dataset: Dataset) -> tuple[str, str]:
+    return f"{OWN_PREFIX}{dataset.name}", msgspec.json.encode(dataset).decode()
 
 
 def _migrate(session: WriteSession, migration: Migration, backup: str) -> None:

@@ -115,15 +115,18 @@ def tiering_statements(dataset: Dataset) -> dict[str, str]:
 
 
 def declaration_sha256(dataset: Dataset) -> str:
-    """Return a fingerprint of what a dataset stores.
+    """Return a fingerprint of what a dataset's stored rows mean.
 
     Args:
         dataset: The declaration.
 
     Returns:
-        SHA-256 over its DDL and column types, hexadecimal.
+        SHA-256, hexadecimal, over all of it but what may change from one day to the next: the words, the texts a new
+        row may hold, the order of rows in new files and the age at which rows leave.
     """
-    content = [list(ddl(dataset).values()), [(column.name, column.type.value) for column in dataset.columns]]
+    columns = tuple(msgspec.structs.replace(column, doc="", choices=()) for column in dataset.columns)
+    tiering = dataset.tiering and msgspec.structs.replace(dataset.tiering, cluster=(), hot_days=1)
+    content = msgspec.structs.replace(dataset, doc="", columns=columns, tiering=tiering)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 

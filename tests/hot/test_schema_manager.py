@@ -231,36 +231,66 @@ def test_a_dataset_can_be_added_to_a_store_that_is_there(store: HybridStore) -> 
         store.insert("signals", [])
 
 
+def changed(**changes: object) -> Dataset:
+    return msgspec.structs.replace(SIGNALS, **changes)
+
+
+def tiered(**changes: object) -> Dataset:
+    return changed(tiering=msgspec.structs.replace(SIGNALS.tiering, **changes))  # type: ignore[type-var]
+
+
+def with_column(number: int, column: Column) -> Dataset:
+    return changed(columns=(*SIGNALS.columns[:number], column, *SIGNALS.columns[number + 1 :]))
+
+
 @pytest.mark.parametrize(
-    "changed",
+    "other",
     [
-        msgspec.structs.replace(SIGNALS, indexes=()),
-        msgspec.structs.replace(SIGNALS, key=("symbol",)),
-        msgspec.structs.replace(
-            SIGNALS,
-            columns=(
-                SIGNALS.columns[0],
-                Column("score", LogicalType.TEXT, "The same storage class, another type."),
-                SIGNALS.columns[2],
-            ),
-        ),
+        changed(indexes=()),
+        changed(key=("symbol",)),
+        with_column(1, Column("score", LogicalType.TEXT, "The same storage class, another type.")),
+        changed(kind="market"),
+        changed(provisional=True),
+        changed(tiering=None),
+        tiered(symbol=None),
+        tiered(settled_time=True),
+        tiered(when=("symbol", ("BTC/USDT",))),
     ],
-    ids=["index", "key", "type"],
+    ids=["index", "key", "type", "kind", "provisional", "tiers", "symbol", "settled", "when"],
 )
-def test_another_declaration_of_the_same_name_is_refused(root: Path, changed: Dataset) -> None:
+def test_another_declaration_of_the_same_name_is_refused(root: Path, other: Dataset) -> None:
     with HybridStore(root, datasets=[SIGNALS]):
         pass
     with pytest.raises(SchemaMismatch, match="dataset signals was created with another declaration"):
-        HybridStore(root, datasets=[changed]).open()
+        HybridStore(root, datasets=[other]).open()
     with HybridStore(root) as store:
         assert store.database.registry["signals"] == SIGNALS
 
 
-def test_a_new_wording_is_no_new_declaration(root: Path) -> None:
-    with HybridStore(root, datasets=[SIGNALS]):
-        pass
-    with HybridStore(root, datasets=[msgspec.structs.replace(SIGNALS, doc="Other words.")]) as store:
-        assert store.database.registry["signals"].doc == "Other words."
+@pytest.mark.parametrize(
+    "later",
+    [
+        changed(doc="Other words."),
+        with_column(0, Column("symbol", LogicalType.NAME, "Other words.")),
+        with_column(0, Column("symbol", LogicalType.NAME, "Market.", choices=("BTC/USDT", "ETH/USDT"))),
+        tiered(hot_days=400),
+        tiered(cluster=("seen_at", "id")),
+    ],
+    ids=["words", "column", "choices", "age", "order"],
+)
+def test_what_does_not_touch_stored_rows_is_applied_and_reaches_every_process(
+    root: Path, later: Dataset
+) -> None:
+    with HybridStore(root, datasets=[SIGNALS]) as store:
+        store.insert("signals", [("BTC/USDT", 1, 1_785_585_600_000_000)])
+    with HybridStore(root, datasets=[later]) as store:
+        assert store.database.registry["signals"] == later
+        seq = commit_seq(store)
+    with HybridStore(root) as store:
+        assert store.database.registry["signals"] == later
+        assert store.sql("SELECT count(*) FROM signals").rows() == [(1,)]
+    with HybridStore(root, datasets=[later]) as store:
+        assert commit_seq(store) == seq, "nothing new, nothing written"
 
 
 @pytest.mark.parametrize(
