@@ -55,7 +55,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         ours: The figure.
         raw: The raw library doing the same work, where there is such a thing.
         ratio: ours / raw; by default of the two figures, where rounds are paired the median over rounds.
-        peers: Other libraries' figures, by their name.
+        peers: Other libraries' figures, by their name; None for one that is absent here.
         limits: What must hold.
         point: The acceptance point the limits come from.
         note: A word on how to read it.
@@ -66,7 +66,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     ours: float
     raw: float | None = None
     ratio: float | None = None
-    peers: dict[str, float] = {}
+    peers: dict[str, float | None] = {}
     limits: tuple[Limit, ...] = ()
     point: str = ""
     note: str = ""
@@ -183,7 +183,10 @@ def table(title: str, figures: Iterable[Figure]) -> Table:
             number(figure.ours),
             "" if figure.raw is None else number(figure.raw),
             "" if ratio is None else f"{ratio:.3g}x",
-            "\n".join(f"{name} {number(value)}" for name, value in figure.peers.items()),
+            "\n".join(
+                f"{name} {'absent' if value is None else number(value)}"
+                for name, value in figure.peers.items()
+            ),
             "\n".join([*map(str, figure.limits), *filter(None, [figure.note])]),
             {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: ""}[figure.passed],
         )

@@ -14,6 +14,7 @@ import apsw
 from hybridstore.clock import DAY_US, SECOND_US
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import READ_CLOCK, WRITE_CLOCK, WriteSession
+from hybridstore.schema.registry import Registry
 from hybridstore.store import HybridStore
 
 SEED = 20_260_801
@@ -77,6 +78,12 @@ def balance_tuples(
         asset = asset_name(number % assets)
         rows.append((asset, balance, hold, "websocket", reason, at_s, readable, None, None, status))
     return rows
+
+
+def written_columns() -> dict[str, list[str]]:
+    """Return the columns that a balance update writes, by table, in the order of the statements' parameters."""
+    datasets = Registry()
+    return {name: list(datasets[name].column_names) for name in ("balance_history", "balances")}
 
 
 def record_market_trades(database: DatabaseManager, count: int, days: int) -> None:
@@ -158,10 +165,12 @@ def open_raw(path: Path) -> apsw.Connection:
         path: The database.
 
     Returns:
-        A connection with write-ahead log, full durability, a large cache and no checkpoint inside a commit.
+        A connection with write-ahead log, full durability, a large cache, no checkpoint inside a commit, and plans that
+        do not depend on what is bound.
     """
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(10_000)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute(
         f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -{_CACHE_KIB}"
     )
@@ -208,6 +217,19 @@ class RawWriter:
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
+
+
+def log_size_bytes(path: Path) -> int:
+    """Return the size of a database's write-ahead log.
+
+    Args:
+        path: The database, open.
+
+    Returns:
+        Bytes; 0 where there is none yet.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    return log.stat().st_size if log.exists() else 0
 
 
 def balances_in(path: Path) -> tuple[int, list[StoredRow]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -12,11 +11,11 @@ import pytest
 from benchmarks import __main__ as summary
 from benchmarks import figures
 from benchmarks.figures import Figure, Limit, Run
-from benchmarks.peers import LIBRARIES
+from benchmarks.peer_libraries import LIBRARIES, why_absent
 from benchmarks.timing import Paired, spread
 
-PEERS = {name for name, module in LIBRARIES.items() if find_spec(module)}
-SUPPORT = {"__init__", "__main__", "figures", "peers", "timing", "workload"}
+ABSENT = {name for name in LIBRARIES if why_absent(name) is not None}
+SUPPORT = {"__init__", "__main__", "books", "figures", "peer_libraries", "peers", "timing", "workload"}
 FOLDER = Path(summary.__file__).parent
 
 
@@ -29,7 +28,8 @@ def test_a_benchmark_runs(name: str) -> None:
         assert math.isfinite(figure.ours), figure
         assert figure.ours >= 0, figure
         assert figure.raw is None or figure.raw > 0, figure
-        assert set(figure.peers) <= PEERS, figure
+        assert {name for name, value in figure.peers.items() if value is None} <= ABSENT, figure
+        assert not figure.peers or set(figure.peers) == set(LIBRARIES), figure
         assert not figure.limits or figure.point, (
             f"{figure.name} has a limit that no acceptance point asks for"
         )
