@@ -326,6 +326,6 @@ def test_closing_into_a_day_that_is_being_archived_is_refused_whole(store: Hybri
 def test_what_an_account_owes_is_not_its_equity(store: HybridStore) -> None:
     store.record_balance_update("USDT", 10_000, debt=9_000)
     summary = store.get_portfolio_summary()
-    assert (summary.equity, summary.cash, summary.debt) == (1_000, 1_000, 9_000)
+    assert [summary.equity, summary.cash, summary.debt] == [1_000, 1_000, 9_000]
     store.record_balance_update("USDT", 10_000, debt=0)
     assert store.get_portfolio_summary().equity == 10_000

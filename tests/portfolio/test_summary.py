@@ -65,8 +65,8 @@ def test_balances_are_worth_their_price() -> None:
         Decimal(0),
     )
     assert [tuple(holding.values()) for holding in summary.assets] == [
-        ("USDT", Decimal(1000), Decimal(1), Decimal(1000)),
-        ("BTC", Decimal("0.5"), Decimal(50_000), Decimal(25_000)),
+        ("USDT", Decimal(1000), Decimal(1), Decimal(1000), Decimal(0)),
+        ("BTC", Decimal("0.5"), Decimal(50_000), Decimal(25_000), Decimal(0)),
     ]
     assert summary.unpriced == ()
 
@@ -181,7 +181,13 @@ def test_a_summary_reads_like_a_mapping() -> None:
     summary = value(decimals(USDT="1000"), {}, {})
     assert summary["equity"] == dict(summary)["equity"] == Decimal(1000)
     assert summary.to_dict()["assets"] == [
-        {"asset": "USDT", "amount": Decimal(1000), "price": Decimal(1), "value": Decimal(1000)}
+        {
+            "asset": "USDT",
+            "amount": Decimal(1000),
+            "price": Decimal(1),
+            "value": Decimal(1000),
+            "debt": Decimal(0),
+        }
     ]
 
 
