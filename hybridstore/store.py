@@ -339,13 +339,14 @@ class HybridStore(Desk):
             What was moved.
 
         Raises:
+            StoreBusy: Another process is moving rows and did not end in time.
             MoveFailed: The process failed; its own words are in the message.
         """
         from hybridstore.operations.maintenance import WAIT_S, run_in_process
 
         clock = self.database.clock
-        now_us = None if isinstance(clock, SystemClock) else clock.now_us()
-        return run_in_process(self._settings, now_us=now_us, wait_s=WAIT_S)
+        clock_us = None if isinstance(clock, SystemClock) else clock.now_us()
+        return run_in_process(self._settings, clock_us=clock_us, wait_s=WAIT_S)
 
     # -- condition ----------------------------------------------------------------------------------------------
 

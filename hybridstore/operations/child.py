@@ -17,8 +17,9 @@ from typing import NoReturn
 
 import msgspec
 
+from hybridstore.clock import ManualClock
 from hybridstore.errors import HybridStoreError, StoreBusy
-from hybridstore.operations.launch import EXIT_STANDBY, Job
+from hybridstore.operations.launch import EXIT_STANDBY, Complaint, Job
 from hybridstore.operations.maintenance import run_once
 from hybridstore.operations.service import serve
 from hybridstore.operations.signals import obey_signals
@@ -68,6 +69,7 @@ def _do_once(job: Job, stop: threading.Event) -> int:
         report = run_once(
             job.settings,
             now_us=job.now_us,
+            clock=None if job.clock_us is None else ManualClock(job.clock_us),
             wait_s=job.wait_s,
             progress=lambda progress: _write_line({"progress": progress}),
             stop=stop.is_set,
@@ -109,7 +111,12 @@ def _parent_is_gone(parent: int) -> bool:
 
 def _complain(error: Exception) -> None:
     """Tell of an error as one JSON line."""
-    complaint = {"at": datetime.now(UTC).isoformat(), "error": type(error).__name__, "message": str(error)}
+    at, kind = datetime.now(UTC).isoformat(), type(error).__name__
+    if isinstance(error, HybridStoreError):
+        known = (error.operation, error.path, error.hint)
+        complaint = Complaint(at, kind, str(error), error.message, *known)
+    else:
+        complaint = Complaint(at, kind, str(error), str(error))
     sys.stderr.write(msgspec.json.encode(complaint).decode() + "\n")
     sys.stderr.flush()
 

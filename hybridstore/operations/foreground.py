@@ -36,7 +36,7 @@ def run_foreground(
         root: The store's folder.
         once: Do one round and return.
         interval_s: Seconds between rounds; None means the configuration's.
-        now: Act as if it were this moment (ISO 8601 with a zone); only with ``once``.
+        now: Plan as if it were this moment (ISO 8601 with a zone); only with ``once``.
         wait: Where another process maintains the store: wait for its end.
         json: Tell in JSON lines.
 

@@ -28,7 +28,8 @@ class Job(msgspec.Struct, frozen=True):
         settings: The store, its policies and the maintenance settings, as the parent has them.
         owner_pid: The parent.
         once: Do one round, tell its progress and its report on standard output, and end; else serve.
-        now_us: Act as if it were this moment, us UTC; only with ``once``.
+        now_us: Plan as if it were this moment, us UTC; only with ``once``.
+        clock_us: The present of a store with a clock of its own, us UTC; only with ``once``.
         wait_s: How long to wait for another process that is moving rows; only with ``once``.
         restarts: How often the parent had to start it again.
         grace_s: How long it may take to finish its step when it is to end.
@@ -38,9 +39,32 @@ class Job(msgspec.Struct, frozen=True):
     owner_pid: int
     once: bool = False
     now_us: int | None = None
+    clock_us: int | None = None
     wait_s: float = 0.0
     restarts: int = 0
     grace_s: float = 8.0
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """What a child failed of: one JSON line on its standard error.
+
+    Attributes:
+        at: When, ISO 8601.
+        error: The error's type.
+        message: The whole error in words.
+        said: The error's own message.
+        operation: What was being done.
+        path: What it was done to.
+        hint: What to do about it.
+    """
+
+    at: str
+    error: str
+    message: str
+    said: str
+    operation: str | None = None
+    path: str | None = None
+    hint: str | None = None
 
 
 def start_child(job: Job) -> subprocess.Popen[bytes]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hybridstore.clock import Clock, ManualClock
+from hybridstore import errors
+from hybridstore.clock import Clock
 from hybridstore.config import Settings, load_settings
-from hybridstore.errors import MoveFailed, NotFound
+from hybridstore.errors import HybridStoreError, MoveFailed, NotFound
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import SchemaManager
-from hybridstore.operations.launch import Job, start_child
+from hybridstore.operations.launch import Complaint, Job, start_child
 from hybridstore.retention.manager import DataRetentionManager, MoveReport, Progress
 
 OnProgress = Callable[[Progress], None]
@@ -31,6 +33,7 @@ def run_once(
     store: Path | Settings,
     *,
     now_us: int | None = None,
+    clock: Clock | None = None,
     wait_s: float = 0.0,
     progress: OnProgress | None = None,
     stop: Callable[[], bool] | None = None,
@@ -39,7 +42,8 @@ def run_once(
 
     Args:
         store: The store's folder, whose configuration is read, or its settings.
-        now_us: Act as if it were this moment, us UTC; None means the machine's clock.
+        now_us: Plan as if it were this moment, us UTC; None means the clock's. Commits keep their own time.
+        clock: Where the time of commits comes from; None means the machine's clock.
         wait_s: How long to wait for another process that is moving rows.
         progress: Called as rows are moved.
         stop: Asked between steps; True ends the round early, the next one goes on.
@@ -54,13 +58,12 @@ def run_once(
     settings = store if isinstance(store, Settings) else load_settings(store)
     if not settings.database.path.exists():
         raise NotFound("there is no store here", operation="maintain", path=str(settings.database.path))
-    clock: Clock | None = None if now_us is None else ManualClock(now_us)
     database = DatabaseManager(settings.database, clock=clock)
     database.open()
     try:
         SchemaManager(database).initialize()
         retention = DataRetentionManager(database, settings.retention)
-        return retention.run(progress=progress, stop=stop, wait_s=wait_s)
+        return retention.run(now_us, progress=progress, stop=stop, wait_s=wait_s)
     finally:
         database.shutdown()
 
@@ -69,6 +72,7 @@ def run_in_process(
     store: Path | Settings,
     *,
     now_us: int | None = None,
+    clock_us: int | None = None,
     wait_s: float = 0.0,
     progress: OnProgress | None = None,
 ) -> MoveReport:
@@ -76,7 +80,8 @@ def run_in_process(
 
     Args:
         store: The store's folder, whose configuration is read, or its settings.
-        now_us: Act as if it were this moment, us UTC; None means the machine's clock.
+        now_us: Plan as if it were this moment, us UTC; None means the clock's.
+        clock_us: What a store with a clock of its own takes for the present, us UTC; None means the machine's clock.
         wait_s: How long to wait for another process that is moving rows.
         progress: Called as rows are moved.
 
@@ -84,10 +89,18 @@ def run_in_process(
         What was moved.
 
     Raises:
-        MoveFailed: The process failed; its own words are in the message.
+        HybridStoreError: What the process failed of.
+        MoveFailed: It died; its last words are in the message.
     """
     settings = store if isinstance(store, Settings) else load_settings(store)
-    job = Job(settings=settings, owner_pid=os.getpid(), once=True, now_us=now_us, wait_s=wait_s)
+    job = Job(
+        settings=settings,
+        owner_pid=os.getpid(),
+        once=True,
+        now_us=now_us,
+        clock_us=clock_us,
+        wait_s=wait_s,
+    )
     with start_child(job) as child:
         assert child.stdout is not None
         complaints: list[bytes] = []
@@ -102,10 +115,20 @@ def run_in_process(
                 report = msgspec.convert(message["report"], MoveReport)
         reader.join()
     if child.returncode or report is None:
-        said = b"".join(complaints[-5:]).decode(errors="replace").strip()
-        raise MoveFailed(
-            f"the maintenance process ended with code {child.returncode}: {said}",
-            path=str(settings.database.root),
-            hint="what it had begun is finished by the next run",
-        )
+        raise _failure(child.returncode, complaints, settings.database.root)
     return report
+
+
+def _failure(code: int, complaints: list[bytes], root: Path) -> HybridStoreError:
+    """Return the error that a child told of, or one that says how it died."""
+    with suppress(IndexError, msgspec.MsgspecError):
+        told = msgspec.json.decode(complaints[-1], type=Complaint)
+        kind = getattr(errors, told.error, None)
+        if isinstance(kind, type) and issubclass(kind, HybridStoreError):
+            return kind(told.said, operation=told.operation, path=told.path, hint=told.hint)
+    said = b"".join(complaints[-5:]).decode(errors="replace").strip()
+    return MoveFailed(
+        f"the maintenance process ended with code {code}: {said}",
+        path=str(root),
+        hint="what it had begun is finished by the next run",
+    )

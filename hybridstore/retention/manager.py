@@ -132,7 +132,7 @@ class DataRetentionManager:
         """Finish what a crash left open, then move everything that is due.
 
         Args:
-            now_us: The present, us UTC; None means the store's clock.
+            now_us: What the plan takes for the present, us UTC; None means the store's clock.
             progress: Called as rows are moved.
             on_step: Called with the name of each step of each move.
             stop: Asked after each step; True ends the run there. A move whose rows have begun to count is finished by

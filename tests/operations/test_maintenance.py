@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import filelock
@@ -13,7 +14,7 @@ import pytest
 
 from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig, RetentionPolicy, Settings, load_settings
-from hybridstore.errors import MoveFailed, NotFound, StoreBusy
+from hybridstore.errors import NotFound, StoreBusy, StoreError
 from hybridstore.operations.maintenance import run_in_process, run_once
 from hybridstore.retention.manager import LOCK_NAME, MoveReport, Progress
 from hybridstore.store import HybridStore
@@ -42,7 +43,7 @@ def test_the_child_moves_beside_an_open_store_and_knows_its_own_datasets(root: P
 
 def test_a_child_that_fails_says_why(root: Path) -> None:
     database = DatabaseConfig(database_path=str(root / DATABASE_NAME), vfs="no-such-vfs")
-    with pytest.raises(MoveFailed, match="no-such-vfs"):
+    with pytest.raises(StoreError, match="no-such-vfs"):
         run_in_process(Settings(database=database), now_us=NOW_US)
 
 
@@ -53,7 +54,7 @@ def test_one_round_can_be_run_as_of_a_moment(root: Path) -> None:
 
 @pytest.mark.parametrize("run", [run_once, run_in_process])
 def test_maintenance_never_makes_a_store(tmp_path: Path, run: Callable[[Path], MoveReport]) -> None:
-    with pytest.raises((NotFound, MoveFailed), match="there is no store here"):
+    with pytest.raises(NotFound, match="there is no store here"):
         run(tmp_path / "gone")
     assert not (tmp_path / "gone").exists()
 
@@ -108,12 +109,31 @@ def test_a_move_under_way_is_waited_for(root: Path) -> None:
     lock.acquire()
     with pytest.raises(StoreBusy):
         run_once(root, now_us=NOW_US)
-    with pytest.raises(MoveFailed, match="another process is moving rows"):
+    with pytest.raises(StoreBusy, match="another process is moving rows") as caught:
         run_in_process(root, now_us=NOW_US)
+    assert caught.value.retryable
+    assert (caught.value.path, caught.value.operation) == (str(root), "move")
     release = threading.Timer(0.1, lock.release)
     release.start()
     assert run_once(root, now_us=NOW_US, wait_s=20).rows == 80
     release.join()
+
+
+@pytest.mark.parametrize("run", [run_once, run_in_process])
+def test_a_round_as_of_a_moment_leaves_the_time_of_commits_alone(
+    tmp_path: Path, run: Callable[..., MoveReport]
+) -> None:
+    """Else every later row would be recorded years ahead, and no balance of the present would be the latest."""
+    with HybridStore(tmp_path) as store:
+        store.record_balance_update("BTC", 1)
+        assert run(tmp_path, now_us=store.database.clock.now_us() + 3_650 * DAY_US).rows == 1
+        assert store.get_balance_history("BTC").height == 1
+        now = datetime.now(UTC)
+        assert store.record_balance_update("BTC", 2).recorded_at <= now + timedelta(minutes=1)
+        store.record_balance_update("BTC", 3, changed_at=now + timedelta(minutes=1))
+        latest = store.get_latest_balance("BTC")
+        assert latest is not None
+        assert latest.balance == 3
 
 
 def test_settings_survive_the_way_to_the_child(tmp_path: Path) -> None:
