@@ -157,7 +157,15 @@ class PositionQueries:
         self._reader = PositionReader(database)
 
     async def create_position(
-        self, position_id: str, symbol: str, side: str, amount: Money, entry_price: Money, **details: Any
+        self,
+        position_id: str,
+        symbol: str,
+        side: str,
+        amount: Money,
+        entry_price: Money,
+        *,
+        durability: Durability | None = None,
+        **details: Any,
     ) -> Position:
         """Open a position by hand.
 
@@ -167,26 +175,30 @@ class PositionQueries:
             side: LONG or SHORT.
             amount: Units of base, or contracts.
             entry_price: In quote.
+            durability: "full", "normal", or None for the store's own.
             **details: See :func:`hybridstore.hot.position_rows.prepare_position`.
 
         Returns:
             The position; it is durable.
         """
         order = prepare_position(position_id, symbol, side, amount, entry_price, **details)
-        return await self._recorder.call_async(None, write_position, order)
+        return await self._recorder.call_async(durability, write_position, order)
 
-    async def update_position_price(self, position_id: str, price: Money) -> Position:
+    async def update_position_price(
+        self, position_id: str, price: Money, *, durability: Durability | None = None
+    ) -> Position:
         """Mark one position.
 
         Args:
             position_id: The position.
             price: The mark, in quote.
+            durability: "full", "normal", or None for the store's own.
 
         Returns:
             The position with its unrealised profit.
         """
         mark = to_decimal(price, "price")
-        return await self._recorder.call_async(None, price_position, position_id, mark)
+        return await self._recorder.call_async(durability, price_position, position_id, mark)
 
     async def get_position(self, position_id: str) -> Position | None:
         """Return a position, read inline.
