@@ -18,6 +18,13 @@ from hybridstore.schema.dataset import ROW_ID, Dataset
 from hybridstore.schema.keys import key_hash
 
 RECORDED_AT = "recorded_at"
+_RECORDED_BY = {
+    "balance_history": "record_balance_update or batch_update_balances, which keep the latest balance, too",
+    "trades": "record_fill, which keeps ledger and position, too",
+    "position_events": "record_fill, create_position or close_position",
+    "order_events": "record_order, which keeps the order's state, too",
+}
+"""Events that a second door would let in without their consequences."""
 
 
 class RowCounts(Record, frozen=True, gc=False):
@@ -53,6 +60,11 @@ def prepare_rows(
         raise InvalidValue(
             f"rows of {dataset.name} are not inserted: it is {dataset.kind} data, which the store keeps itself",
             hint="record balances, positions, orders and marks with the methods named for them",
+        )
+    if dataset.name in _RECORDED_BY:
+        raise InvalidValue(
+            f"rows of {dataset.name} are not inserted: they come with what they are part of",
+            hint=f"use {_RECORDED_BY[dataset.name]}",
         )
     columns = [column for column in dataset.columns if column.name != RECORDED_AT]
     names = [column.name for column in columns]

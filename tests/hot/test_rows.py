@@ -243,3 +243,18 @@ def test_a_bad_mark_is_named(store: HybridStore, prices: Any, complaint: str) ->
         with pytest.raises(InvalidValue, match=r"row 0 of the marks: .* is no mark"):
             store.record_marks([row])
     assert contents(store) == before
+
+
+@pytest.mark.parametrize(
+    ("dataset", "call"),
+    [
+        ("balance_history", "record_balance_update"),
+        ("trades", "record_fill"),
+        ("position_events", "record_fill"),
+        ("order_events", "record_order"),
+    ],
+)
+def test_events_come_with_what_they_are_part_of(store: HybridStore, dataset: str, call: str) -> None:
+    with pytest.raises(InvalidValue, match=f"rows of {dataset} are not inserted") as caught:
+        store.insert(dataset, [{}])
+    assert call in (caught.value.hint or "")
