@@ -69,6 +69,7 @@ class BalanceReader:
         if rows:
             return database.cache.record(key, rows[0], decode_balance)
         check_name(asset, "asset")
+        check_name(account, "account")
         return None
 
     def all(self, account: str = DEFAULT_ACCOUNT) -> list[Balance]:

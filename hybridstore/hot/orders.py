@@ -22,7 +22,7 @@ from hybridstore.hot.rows import Claimed, key_of, supersede_row, write_rows
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
 from hybridstore.schema.books import ORDER_EVENTS, ORDERS
-from hybridstore.schema.types import moment
+from hybridstore.schema.types import check_name, moment
 
 _PLACE = {name: place for place, name in enumerate(ORDERS.column_names)}
 _UPDATED, _RECORDED = _PLACE["updated_at"], _PLACE["recorded_at"]
@@ -247,7 +247,11 @@ class OrderReader:
         database = self._database
         key = (account, symbol, order_id)
         rows = database.readers.rows(database.statements["find_orders"], key, _timeout_ms(database))
-        return database.cache.record(("order", *key), rows[0], decode_order) if rows else None
+        if rows:
+            return database.cache.record(("order", *key), rows[0], decode_order)
+        for value, column in zip(key, ORDERS.key, strict=True):
+            check_name(value, column)
+        return None
 
     def open(self, symbol: str | None = None, account: str = DEFAULT_ACCOUNT) -> list[Order]:
         """Return the open orders of an account.

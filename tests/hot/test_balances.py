@@ -253,3 +253,9 @@ def test_the_latest_balance_outlives_its_history(store: HybridStore, clock: Manu
     store.close()
     store.open()
     assert latest(store, "ETH").balance == 49
+
+
+@pytest.mark.parametrize("account", [None, "", 5])
+def test_asking_for_what_is_no_account(store: HybridStore, account: Any) -> None:
+    with pytest.raises(InvalidValue, match="account"):
+        store.get_latest_balance("BTC", account)

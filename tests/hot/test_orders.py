@@ -113,3 +113,10 @@ def test_what_does_not_fit_is_named(store: HybridStore, column: str, value: obje
     with pytest.raises(InvalidValue, match=column):
         store.record_order(**{**BASE, "status": "open", column: value})
     assert rows(store, "SELECT count(*) FROM orders") == [(0,)]
+
+
+def test_asking_for_what_is_no_name(store: HybridStore) -> None:
+    ask: Any = store.get_order
+    for wrong in ((None, "1"), ("BTC/USDT", 5), ("BTC/USDT", "1", None)):
+        with pytest.raises(InvalidValue):
+            ask(*wrong)
