@@ -72,6 +72,11 @@ class WriteSession:
 
     def finish(self) -> None:
         """Run what was put off and advance the commit clock: the transaction's last statement."""
+        self.settle()
+        self.execute(WRITE_CLOCK, (self.seq, self.ts_us))
+
+    def settle(self) -> None:
+        """Run what was put off."""
         if self._deferred:
             for name, rows in self._deferred.items():
                 self.executemany(self.sql[name], rows)
@@ -80,13 +85,16 @@ class WriteSession:
             for name, by_key in self._latest.items():
                 self.executemany(self.sql[name], by_key.values())
             self._latest.clear()
-        self.execute(WRITE_CLOCK, (self.seq, self.ts_us))
 
-    def forget(self) -> None:
-        """Drop what was remembered: the transaction did not happen."""
+    def undo(self) -> None:
+        """Drop what was remembered and put off since :meth:`settle`: an operation did not happen."""
         self.memory.clear()
         self._deferred.clear()
         self._latest.clear()
+
+    def forget(self) -> None:
+        """Drop what was remembered: the transaction did not happen."""
+        self.undo()
         self.seq = -1
 
     def defer(self, name: str, row: Any) -> None:

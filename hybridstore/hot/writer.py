@@ -16,17 +16,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeAlias, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import apsw
 
 from hybridstore.config import DatabaseConfig, Durability
-from hybridstore.errors import HybridStoreError, InvalidValue, StoreClosed, StoreError
+from hybridstore.errors import InvalidValue, StoreClosed, StoreError
 from hybridstore.hot.commits import CommitLog
 from hybridstore.hot.connection import close_connection, open_connection, translate
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.journal import Journal
 from hybridstore.hot.session import WriteSession
+from hybridstore.hot.work import NOBODY, Work, resolve
 
 Result = TypeVar("Result")
 BATCH_MAX = 4096
@@ -35,16 +36,6 @@ _MIB = 1 << 20
 _FEW_FRAMES = 256
 """Copied back in about a millisecond: what a commit may wait for now and then."""
 _DURABILITIES = get_args(Durability)
-_NOBODY: Future[Any] = Future()
-"""Stands for the future of a caller that commits in its own thread."""
-
-
-_Work: TypeAlias = (
-    "tuple[Callable[..., Any], tuple[Any, ...], Future[Any] | asyncio.Future[Any],"
-    " asyncio.AbstractEventLoop | None, bool]"
-)
-"""Operation, its arguments, the caller's future, the loop of that future, whether FULL is asked for. A bare tuple: one
-is made for every write, and making a named one takes six times as long."""
 
 
 class Writer:
@@ -73,7 +64,7 @@ class Writer:
         self._synchronous_full = self._default_full
         self._turn = threading.Lock()
         """Whoever holds it may use the connection and take work out of the queue."""
-        self._waiting: deque[_Work] = deque()
+        self._waiting: deque[Work] = deque()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._asleep = False
         page_size_bytes = int(self._connection.pragma("page_size"))
@@ -143,7 +134,7 @@ class Writer:
         self, durability: Durability | None, operation: Callable[..., Any], args: tuple[object, ...]
     ) -> list[Any]:
         self._guard.check()
-        results = self._commit([(operation, args, _NOBODY, None, self._wants_full(durability))])
+        results = self._commit([(operation, args, NOBODY, None, self._wants_full(durability))])
         self._bound_log()
         return results
 
@@ -181,7 +172,7 @@ class Writer:
             raise InvalidValue(f"durability={durability!r}", hint="use 'full' or 'normal'")
         return durability == "full"
 
-    def _put(self, work: _Work) -> None:
+    def _put(self, work: Work) -> None:
         self._guard.check()
         if self._closed:
             raise StoreClosed("the store is closed", path=str(self._path))
@@ -198,7 +189,7 @@ class Writer:
                 with self._turn:
                     batch = self._take()
                     results = self._commit(batch) if batch else []
-                _resolve(batch, results)
+                resolve(batch, results)
                 with self._turn:
                     self._bound_log()
             elif self._closed:
@@ -210,7 +201,7 @@ class Writer:
         with self._turn:
             close_connection(self._connection, keeps_log=self._guard.condemned is not None)
 
-    def _take(self) -> list[_Work]:
+    def _take(self) -> list[Work]:
         """Take what waits; only the holder of the turn does, so that nobody overtakes what was taken."""
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(len(waiting), BATCH_MAX))]
@@ -247,28 +238,29 @@ class Writer:
 
     def _refuse_the_rest(self) -> None:
         """Work that slipped in behind the close is told so instead of waiting for ever."""
-        rest: list[_Work] = []
+        rest: list[Work] = []
         with contextlib.suppress(IndexError):
             while True:
                 rest.append(self._waiting.popleft())
         if rest:
             error = StoreClosed("the store was closed before this write began", path=str(self._path))
-            _resolve(rest, [error] * len(rest))
+            resolve(rest, [error] * len(rest))
 
-    def _commit(self, batch: list[_Work]) -> list[Any]:
+    def _commit(self, batch: list[Work], *, guarded: bool = False) -> list[Any]:
         """Run a batch; each place of the result holds what the operation returned or the exception it ended in."""
         begun_s = time.perf_counter()
         try:
-            results = self._transaction(batch)
+            results = self._transaction(batch, guarded=guarded)
         except BaseException as error:  # noqa: BLE001  it belongs to the callers, and this thread must go on
-            of_all = isinstance(error, HybridStoreError) and not _is_of_one_piece(error)
-            if len(batch) > 1 and not of_all:
-                # One piece of the batch is at fault: give each its own transaction, so that only that one fails.
-                return [self._commit([work])[0] for work in batch]
+            if len(batch) > 1 and not guarded and _is_of_one_piece(error):
+                return self._commit(batch, guarded=True)
             told = translate(error, "write", self._path) if isinstance(error, apsw.Error) else error
-            if self._journal is not None:
-                self._journal.failed(told, time.perf_counter() - begun_s, batch, full=self._synchronous_full)
+            self._note_failure(told, begun_s, batch)
             return [told] * len(batch)
+        if guarded:
+            batch = self._sort_out(batch, results, begun_s)
+            if not batch:
+                return results
         self.commits += 1
         self.operations += len(batch)
         if self._journal is not None:
@@ -278,7 +270,23 @@ class Writer:
             )
         return results
 
-    def _transaction(self, batch: list[_Work]) -> list[Any]:
+    def _sort_out(self, batch: list[Work], results: list[Any], begun_s: float) -> list[Work]:
+        """Note what failed alone; return what was committed."""
+        committed: list[Work] = []
+        for work, result in zip(batch, results, strict=True):
+            if isinstance(result, _Failed):
+                self._note_failure(result.error, begun_s, [work])
+            else:
+                committed.append(work)
+        results[:] = [result.error if isinstance(result, _Failed) else result for result in results]
+        return committed
+
+    def _note_failure(self, error: BaseException, begun_s: float, batch: list[Work]) -> None:
+        if self._journal is not None:
+            duration_s = time.perf_counter() - begun_s
+            self._journal.failed(error, duration_s, batch, full=self._synchronous_full)
+
+    def _transaction(self, batch: list[Work], *, guarded: bool) -> list[Any]:
         session, connection = self._session, self._connection
         self.files.check()
         full = any(work[-1] for work in batch)
@@ -290,7 +298,19 @@ class Writer:
                 self._synchronous_full = full
             connection.execute("BEGIN IMMEDIATE")
             session.begin()
-            results = [operation(session, *arguments) for operation, arguments, _, _, _ in batch]
+            if guarded:
+                results = [self._run_guarded(work) for work in batch]
+                batch = [
+                    work
+                    for work, result in zip(batch, results, strict=True)
+                    if not isinstance(result, _Failed)
+                ]
+                if not batch:  # nothing is left to commit
+                    session.forget()
+                    connection.execute("ROLLBACK")
+                    return results
+            else:
+                results = [operation(session, *arguments) for operation, arguments, _, _, _ in batch]
             session.finish()
             connection.execute("COMMIT")
             self.files.confirm(session.seq, session.ts_us)
@@ -304,39 +324,41 @@ class Writer:
             raise
         return results
 
+    def _run_guarded(self, work: Work) -> Any:
+        """Run a piece of a batch that has failed once, so that it takes nobody else with it.
 
-def _is_of_one_piece(error: HybridStoreError) -> bool:
+        That costs half as much again as running it bare, but each piece a commit of its own would cost a flush each,
+        and whoever repeats one wrong call would slow down all others.
+        """
+        session, connection = self._session, self._connection
+        operation, arguments, *_ = work
+        connection.execute("SAVEPOINT piece")
+        try:
+            result = operation(session, *arguments)
+            session.settle()
+        except BaseException as error:
+            told = translate(error, "write", self._path) if isinstance(error, apsw.Error) else error
+            if not _is_of_one_piece(told) or not connection.in_transaction:
+                raise
+            session.undo()
+            connection.execute("ROLLBACK TO piece")
+            result = _Failed(told)
+        connection.execute("RELEASE piece")
+        return result
+
+
+class _Failed:
+    """The result of a piece that failed, told from one that returns an exception."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _is_of_one_piece(error: BaseException) -> bool:
     """Whether an error comes from what a caller gave rather than from the store, the disk or the lock.
 
     A bare StoreError is a statement that SQLite would not run: it says nothing about the other pieces.
     """
     return not isinstance(error, StoreError) or type(error) is StoreError
-
-
-def _resolve(batch: list[_Work], results: list[Any]) -> None:
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any]]] = {}
-    for (_, _, future, loop, _), result in zip(batch, results, strict=True):
-        if loop is not None:
-            settled = loops.get(loop)
-            if settled is None:
-                loops[loop] = [(future, result)]
-            else:
-                settled.append((future, result))
-        elif isinstance(future, Future) and future.set_running_or_notify_cancel():
-            _settle(future, result)
-    for waiting, settled in loops.items():
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody is waiting
-            waiting.call_soon_threadsafe(_settle_all, settled)
-
-
-def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, result in settled:
-        if not future.done():  # a cancelled one is
-            _settle(future, result)
-
-
-def _settle(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
-    if isinstance(result, BaseException):
-        future.set_exception(result)
-    else:
-        future.set_result(result)

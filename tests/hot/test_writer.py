@@ -98,6 +98,36 @@ def test_in_a_batch_only_the_one_at_fault_fails(
     assert rows(store, "SELECT change FROM balance_history WHERE asset = 'A50' ORDER BY id")[-1] == ("0.5",)
 
 
+def test_one_at_fault_costs_the_others_no_commit(store: HybridStore) -> None:
+    before = commit_seq(store)
+    gate = Gate(store)
+    good = [put(store, f"A{number}", number) for number in range(TASKS)]
+    bad = [store.database.writer.submit(None, half_done) for _ in range(3)]
+    good += [put(store, f"B{number}", number) for number in range(TASKS)]
+    operations = store.database.writer.operations
+    gate.release()
+    assert [future.result(10).balance for future in good] == [*range(TASKS), *range(TASKS)]
+    for future in bad:
+        with pytest.raises(RuntimeError, match="on purpose"):
+            future.result(10)
+    assert commit_seq(store) == before + 2, "the gate and the batch"
+    assert store.database.writer.operations == operations + len(good) + 1
+    assert len(rows(store, "SELECT 1 FROM balance_history")) == len(good)
+
+
+def test_a_batch_of_failures_is_no_commit(store: HybridStore) -> None:
+    before = commit_seq(store)
+    gate = Gate(store)
+    bad = [store.database.writer.submit(None, half_done) for _ in range(TASKS)]
+    gate.release()
+    for future in bad:
+        with pytest.raises(RuntimeError, match="on purpose"):
+            future.result(10)
+    assert commit_seq(store) == before + 1, "the gate"
+    store.record_balance_update("A50", 1)
+    assert rows(store, "SELECT asset, change FROM balance_history") == [("A50", None)]
+
+
 def test_a_failure_leaves_nothing_behind(store: HybridStore) -> None:
     store.record_balance_update("A50", 1)
     before = contents(store)
