@@ -48,6 +48,10 @@ def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
 
 def _settle(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
     if isinstance(result, BaseException):
-        future.set_exception(result)
+        try:
+            future.set_exception(result)
+        except TypeError as refusal:  # StopIteration would end the caller's coroutine in silence
+            refusal.__cause__ = result
+            future.set_exception(refusal)
     else:
         future.set_result(result)

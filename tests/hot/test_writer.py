@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hybridstore.aio import TradingBotStorageSystem
 from hybridstore.config import DATABASE_NAME
 from hybridstore.errors import Conflict, InvalidValue, NotFound, StoreClosed, StoreError
 from hybridstore.hot.balances import prepare_balance, write_balance
@@ -213,6 +214,23 @@ async def test_a_cancelled_write_is_written_and_the_next_ones_are_acknowledged(r
         with pytest.raises(asyncio.CancelledError):
             await cancelled
         assert store.get_latest_balance("CANCELLED") is not None
+
+
+async def test_who_waits_for_a_batch_with_a_stop_iteration_is_told(root: Path) -> None:
+    """A future of an event loop refuses that exception; the others of the batch must not wait for ever."""
+    async with TradingBotStorageSystem(root, maintenance="off") as storage:
+        writer = storage.store.database.writer
+        gate = Gate(storage.store)
+        stopped = writer.submit_async(None, fail, StopIteration("at its end"))
+        others = [writer.submit_async(None, write_balance, prepare_balance(name, 1)) for name in "AB"]
+        gate.release()
+        assert [balance.asset for balance in await asyncio.wait_for(asyncio.gather(*others), 10)] == [
+            "A",
+            "B",
+        ]
+        with pytest.raises(TypeError, match="StopIteration") as caught:
+            await stopped
+        assert isinstance(caught.value.__cause__, StopIteration)
 
 
 def test_a_cancelled_future_of_a_thread_harms_nobody(store: HybridStore) -> None:
