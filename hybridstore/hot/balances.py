@@ -257,7 +257,7 @@ def _record(session: WriteSession, update: BalanceUpdate) -> bool:
     ts_us = session.ts_us
     account, asset, total = update.account, update.asset, update.balance
     changed_us = ts_us if update.changed_us is None else update.changed_us
-    key = (account, asset)
+    key = ("balance", account, asset)
     last = session.memory.get(key) or _load_last(session, key)
     newest = last is None or changed_us >= last.updated_us
     before = last.balance if last is not None and newest else None
@@ -300,6 +300,6 @@ def _history_row(
     )  # fmt: skip
 
 
-def _load_last(session: WriteSession, key: tuple[str, str]) -> _Last | None:
-    row = session.one("last_balance", key)
+def _load_last(session: WriteSession, key: tuple[str, str, str]) -> _Last | None:
+    row = session.one("last_balance", key[1:])
     return None if row is None else _Last(Decimal(row[0]), row[1], row[2])

@@ -38,7 +38,8 @@ class WriteSession:
         ts_us: Time of this commit, us UTC, larger than that of every commit before.
         recorded_at: The same as a datetime.
         foreign: Whether somebody else committed, or this process failed to, since its last commit.
-        memory: Remembered rows, by whatever key an operation chooses; emptied on rollback.
+        memory: Remembered rows, by tuples that begin with what they are ("balance", "mark", ...): names of accounts and
+            markets are the user's and may be any text. Emptied on rollback.
         known: What was found in the archives for the operation that runs.
         execute: Runs a statement on the writer's connection.
         sql: Named statements.

@@ -329,3 +329,16 @@ def test_what_an_account_owes_is_not_its_equity(store: HybridStore) -> None:
     assert [summary.equity, summary.cash, summary.debt] == [1_000, 1_000, 9_000]
     store.record_balance_update("USDT", 10_000, debt=0)
     assert store.get_portfolio_summary().equity == 10_000
+
+
+@pytest.mark.parametrize("kind", ["balance", "mark", "position", "open positions", "archived until"])
+def test_names_may_be_what_the_store_calls_its_own(store: HybridStore, kind: str) -> None:
+    """Accounts, assets and ids are the user's to choose: what is remembered of one kind is never taken for another."""
+    store.record_mark("BTC/USDT", last=100)
+    store.create_position("BTC", "BTC/USDT", "LONG", 1, 100)
+    for asset in ("BTC/USDT", "BTC", "ETH", "trades"):
+        assert store.record_balance_update(asset, 1, account=kind).balance == 1
+        assert store.record_balance_update(asset, 2, account=kind).balance == 2
+    assert store.create_position("ETH", "ETH/USDT", "LONG", 1, 100, account=kind).account == kind
+    assert store.record_mark("BTC/USDT", last=90) == 1
+    assert [position.position_id for position in store.get_open_positions()] == ["BTC"]

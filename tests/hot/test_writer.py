@@ -35,7 +35,8 @@ def half_done(session: WriteSession) -> None:
     """Write something, remember something, put something off, then fail."""
     write_balance(session, prepare_balance("HALF", 1))
     session.run("upsert_settings", ("half", "done"))
-    session.memory[("default", "A50")] = "rubbish"
+    assert ("balance", "default", "HALF") in session.memory
+    session.memory["balance", "default", "A50"] = "rubbish"
     raise RuntimeError("on purpose")
 
 
