@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -69,6 +69,36 @@ def broken_entry(entries: Iterable[AuditEntry]) -> int | None:
             return entry.entry
         number, previous = entry.entry, entry.sha256
     return None
+
+
+def audit_head(last: AuditEntry | None) -> str | None:
+    """Say where a log ends.
+
+    Args:
+        last: Its last entry; None for an empty log.
+
+    Returns:
+        Its number and hash; None for an empty log.
+    """
+    return None if last is None else f"{last.entry} {last.sha256}"
+
+
+def unrecorded_files(entries: Iterable[AuditEntry], digests: Mapping[str, str]) -> list[str]:
+    """Find archived files whose moves the log does not hold.
+
+    Args:
+        entries: The log.
+        digests: SHA-256 of every file that was moved whole, by file id.
+
+    Returns:
+        The ids of those that no entry names with that hash.
+    """
+    named = set()
+    for entry in entries:
+        if entry.action == "move":
+            detail = msgspec.json.decode(entry.detail)
+            named.add((detail["file_id"], detail["sha256"]))
+    return [file_id for file_id, sha256 in digests.items() if (file_id, sha256) not in named]
 
 
 def _digest(number: int, occurred_us: int, action: str, detail: str, previous: str) -> str:

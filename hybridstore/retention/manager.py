@@ -19,10 +19,10 @@ from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
 from hybridstore.errors import MoveFailed, StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.records import Record
-from hybridstore.retention.audit import AuditEntry, broken_entry
+from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, unrecorded_files
 from hybridstore.retention.mover import Mover, OnStep
 from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
-from hybridstore.retention.steps import Move, record
+from hybridstore.retention.steps import AUDIT_HEAD, Move, record
 from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, find_leftovers
 from hybridstore.schema.types import moment
 
@@ -263,21 +263,34 @@ class DataRetentionManager:
         """
         statements = self._database.statements
         with self._database.readers.transaction() as transaction:
+            head = transaction.rows(statements["find_settings"], (AUDIT_HEAD,))
             entries = [AuditEntry(*row) for row in transaction.rows(statements["audit_entries"])]
             files = [
                 ArchiveFile.from_row(row)
                 for dataset in self._database.registry.tiered
                 for row in transaction.rows(statements["manifest_of_dataset"], (dataset.name,))
             ]
-        broken = broken_entry(entries)
-        if broken is not None:
-            raise StoreCorrupt(
-                f"the audit log is broken at entry {broken}: it does not follow from the one before",
-                path=str(self._database.path),
-                hint="compare it with the audit log of a backup",
-            )
+        self._prove_audit_log(entries, head[0][1] if head else None, files)
         FileVerifier(self._database.root).paths(files)
         return len(files)
+
+    def _prove_audit_log(self, entries: list[AuditEntry], head: str | None, files: list[ArchiveFile]) -> None:
+        broken = broken_entry(entries)
+        moved = {file.file_id: file.sha256 for file in files if file.visible_through is None}
+        if broken is not None:
+            problem = f"broken at entry {broken}: it does not follow from the one before"
+        elif audit_head(entries[-1] if entries else None) != head:
+            ended = head.partition(" ")[0] if head else "none"
+            problem = f"not whole: it ends at entry {len(entries) or 'none'} and had ended at entry {ended}"
+        elif unrecorded := unrecorded_files(entries, moved):
+            problem = f"not whole: it says nothing of the file {unrecorded[0]}"
+        else:
+            return
+        raise StoreCorrupt(
+            f"the audit log is {problem}",
+            path=str(self._database.path),
+            hint="compare it with the audit log of a backup",
+        )
 
     def _only_mover(self, wait_s: float) -> AbstractContextManager[object]:
         """Take the root's mover lock; it is gone with the process that held it."""

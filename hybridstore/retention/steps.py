@@ -10,8 +10,11 @@ from hybridstore.errors import MoveFailed
 from hybridstore.hot.commits import touches
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
-from hybridstore.retention.audit import next_entry
+from hybridstore.retention.audit import audit_head, next_entry
 from hybridstore.schema.dataset import Dataset
+
+AUDIT_HEAD = "audit_head"
+"""The setting that says where the audit log ends: a chain alone does not tell what was cut off its end."""
 
 
 class Move(Record, frozen=True, gc=False):
@@ -189,3 +192,4 @@ def record(session: WriteSession, action: str, detail: dict[str, Any]) -> None:
     last = session.one("last_audit_entry")
     entry = next_entry(None if last is None else (last[0], last[1]), session.ts_us, action, detail)
     session.run("insert_audit_log", entry)
+    session.run("upsert_settings", (AUDIT_HEAD, audit_head(entry)))

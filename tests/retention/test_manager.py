@@ -155,6 +155,33 @@ def test_a_forged_audit_log_or_file_is_found(
         manager.verify()
 
 
+@pytest.mark.parametrize(
+    ("forgery", "complaint"),
+    [
+        ("DELETE FROM audit_log WHERE entry = (SELECT max(entry) FROM audit_log)", "ends at entry 2 and had"),
+        ("DELETE FROM audit_log", "ends at entry none and had ended at entry 3"),
+        (
+            "DELETE FROM audit_log; DELETE FROM settings WHERE setting = 'audit_head'",
+            "says nothing of the file",
+        ),
+        ("DELETE FROM settings WHERE setting = 'audit_head'", "had ended at entry none"),
+    ],
+)
+def test_entries_cut_off_the_end_of_the_audit_log_are_missed(
+    database: DatabaseManager, manager: DataRetentionManager, forgery: str, complaint: str
+) -> None:
+    assert manager.run().files == 3
+    assert manager.verify() == 3
+
+    def forge(session: WriteSession) -> None:
+        for statement in forgery.split(";"):
+            session.execute(statement)
+
+    database.writer.call(forge)
+    with pytest.raises(StoreCorrupt, match=complaint):
+        manager.verify()
+
+
 def test_status_tells_what_is_due_open_and_archived(
     database: DatabaseManager, manager: DataRetentionManager
 ) -> None:
