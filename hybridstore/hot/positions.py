@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hybridstore.errors import Conflict, InvalidValue, NotFound
+from hybridstore.hot.archived import Wanted, find_archived
 from hybridstore.hot.commits import touches
 from hybridstore.hot.market import MarkUpdate, store_mark
 from hybridstore.hot.position_rows import Held, Position, PositionOrder, decode, encode, present
@@ -22,6 +23,7 @@ from hybridstore.portfolio.position import (
     open_position,
 )
 from hybridstore.portfolio.symbols import parse_symbol
+from hybridstore.schema.books import POSITIONS
 from hybridstore.schema.types import check_text, money_text
 
 _AMOUNTS = PositionEvent._fields[1:]
@@ -39,11 +41,13 @@ def write_position(session: WriteSession, order: PositionOrder) -> Position:
         The position.
 
     Raises:
-        Conflict: The id is taken by another position.
+        Conflict: The id is taken by another position, maybe an archived one.
+        ArchiveNeeded: It must be looked up first whether one is archived.
     """
-    if _load(session, order.position_id) is not None:
+    known = _load_anywhere(session, order.position_id)
+    if known is not None:
         raise Conflict(
-            f"position {order.position_id!r} exists already",
+            f"position {order.position_id!r} exists already, on {known.symbol} of {known.account}",
             hint="choose another id, or record a fill for it",
         )
     opened_us = session.ts_us if order.opened_us is None else order.opened_us
@@ -253,7 +257,7 @@ def _find(
 ) -> Held | None:
     if position_id is None:
         return _find_open(session, account, symbol, bot)
-    held = _load(session, position_id)
+    held = _load_anywhere(session, position_id)
     if held is None:
         return None
     if held.state.status != OPEN or (held.account, held.symbol) != (account, symbol):
@@ -297,6 +301,15 @@ def _load(session: WriteSession, position_id: str) -> Held | None:
         if row is None:
             return None
         held = session.memory[key] = decode(row)
+    return held
+
+
+def _load_anywhere(session: WriteSession, position_id: str) -> Held | None:
+    """Find a position also where it is archived: its id is never another's."""
+    held = _load(session, position_id)
+    if held is None:
+        for rows in find_archived(session, POSITIONS, [Wanted((position_id,), None)]).values():
+            return decode(rows[0])
     return held
 
 

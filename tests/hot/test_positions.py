@@ -342,3 +342,19 @@ def test_names_may_be_what_the_store_calls_its_own(store: HybridStore, kind: str
     assert store.create_position("ETH", "ETH/USDT", "LONG", 1, 100, account=kind).account == kind
     assert store.record_mark("BTC/USDT", last=90) == 1
     assert [position.position_id for position in store.get_open_positions()] == ["BTC"]
+
+
+def test_the_id_of_an_archived_position_is_taken(store: HybridStore, clock: ManualClock) -> None:
+    store.create_position("p", PERP, "LONG", 1, 100)
+    store.close_position("p", 110)
+    clock.advance(30 * DAY_US)
+    store.retention.run()
+    assert store.get_position("p") is None, "it is archived"
+    before = contents(store)
+    with pytest.raises(Conflict, match=f"'p' exists already, on {PERP}"):
+        store.create_position("p", "ETH/USDT", "SHORT", 5, 10)
+    with pytest.raises(InvalidValue, match="'p' is CLOSED"):
+        store.record_fill("ETH/USDT", "buy", 10, 5, position_id="p", trade_id="t")
+    assert contents(store) == before
+    assert store.sql("SELECT position_id, symbol FROM positions").rows() == [("p", PERP)]
+    assert store.create_position("q", "ETH/USDT", "SHORT", 5, 10).position_id == "q"
