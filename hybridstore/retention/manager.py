@@ -16,8 +16,9 @@ from hybridstore.archive.reading import FileVerifier
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import MoveFailed, StoreBusy, StoreCorrupt
+from hybridstore.errors import ArchiveError, MoveFailed, StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.records import Record
 from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, unrecorded_files
 from hybridstore.retention.mover import Mover, OnStep
@@ -94,18 +95,19 @@ class DataRetentionManager:
         self._configured = tuple(policies)
 
     def units(self) -> list[Unit]:
-        """Return what the hot store holds, by dataset and UTC day, in one snapshot.
+        """Return what the hot store holds, by dataset and UTC day, one snapshot a dataset.
 
         Returns:
             Units with at least one row that may leave.
         """
         found = []
-        with self._database.readers.transaction() as transaction:
-            for dataset in self._database.registry.tiered:
-                for day, rows, id_min, id_max in transaction.rows(
-                    self._database.statements[f"units_{dataset.name}"]
-                ):
-                    found.append(Unit(dataset.name, day * DAY_US, rows, id_min, id_max))
+        for dataset in self._database.registry.tiered:
+            # One transaction each: all of them together may take longer than a reader may live.
+            with self._database.readers.transaction() as transaction:
+                rows = transaction.rows(self._database.statements[f"units_{dataset.name}"])
+            found += [
+                Unit(dataset.name, day * DAY_US, count, id_min, id_max) for day, count, id_min, id_max in rows
+            ]
         return found
 
     def plan(self, now_us: int | None = None) -> list[PlannedMove]:
@@ -129,7 +131,7 @@ class DataRetentionManager:
         stop: Callable[[], bool] | None = None,
         wait_s: float = 0.0,
     ) -> MoveReport:
-        """Finish what a crash left open, then move everything that is due.
+        """Finish what a crash left open, then move everything that is due. What cannot be moved does not stop the rest.
 
         Args:
             now_us: What the plan takes for the present, us UTC; None means the store's clock.
@@ -144,9 +146,11 @@ class DataRetentionManager:
 
         Raises:
             StoreBusy: Another process is moving rows of this store.
+            ArchiveError: Some rows could not be moved; everything else was.
         """
         with self._only_mover(wait_s):
             begun_s = time.monotonic()
+            adopt_new_datasets(self._database)
             state = _Running(progress)
             is_certain = doubt(self._database) is None
             mover = Mover(
@@ -159,20 +163,22 @@ class DataRetentionManager:
             complete = False
             try:
                 resumed += mover.resume()
-                while moves := self.plan(now_us):  # a unit too large for one file comes again
+                # A unit too large for one file comes again, one that failed does not.
+                while moves := [one for one in self.plan(now_us) if mover.may_move(one)]:
                     state.begin(moves)
                     for planned in moves:
                         _check(stop)
                         state.enter(planned)
-                        file = mover.move(planned)
-                        if file is not None:
-                            moved.append(file)
+                        with mover.noting(planned.unit.dataset, planned.unit.start_us):
+                            moved.extend(filter(None, [mover.move(planned)]))
                 if is_certain:
                     swept += self.sweep()
                 strange += len(find_leftovers(self._database).strange)
                 complete = True
             except _Stopped:
                 mover.take_back_claims()
+        if mover.failures:
+            raise _failed(mover.failures, state.rows_done)
         elapsed_s = time.monotonic() - begun_s
         rows = state.rows_done
         return MoveReport(
@@ -305,6 +311,14 @@ class DataRetentionManager:
                 path=str(self._database.root),
                 hint="wait for it to finish; it is safe to run again",
             ) from error
+
+
+def _failed(failures: list[ArchiveError], rows_done: int) -> ArchiveError:
+    """Return the first failure, with the others and what was done all the same in its message."""
+    first = failures[0]
+    others = f"; {len(failures) - 1} more could not be moved" if len(failures) > 1 else ""
+    message = f"{first.message} ({rows_done:,} rows of the rest were moved{others})"
+    return type(first)(message, operation=first.operation, path=first.path, hint=first.hint)
 
 
 def _percentile(times_ms: list[float], percent: int) -> float:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,17 +22,19 @@ from hybridstore.archive.writing import Target, read_ids, read_keys, write_archi
 from hybridstore.clock import DAY_US
 from hybridstore.config import Durability
 from hybridstore.durable import fsync_directory, fsync_file, write_error
-from hybridstore.errors import ArchiveCorrupt
+from hybridstore.errors import ArchiveError, HybridStoreError, MoveFailed, StoreError
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.transfer import read_rows
 from hybridstore.retention.policy import PlannedMove
 from hybridstore.retention.steps import Move, Step, abandon, claim, publish, remember_keys
+from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.keys import hash_text
 from hybridstore.schema.migrations import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 STEPS = ("claimed", "read", "written", "flushed", "verified", "named", "published", "purged", "done")
 """Names passed to ``on_step``, in order; ``purged`` comes once a publishing step after the first."""
@@ -53,6 +56,9 @@ _PAUSE_MIN_S = 0.0003
 _PAUSE_MAX_S = 0.003
 """After a step the lock is left alone for a moment: a waiting writer looks for it every 0.2 to 1 ms."""
 
+_READ_IDS = 1 << 20
+_READ_IDS_MIN = 1 << 12
+"""Row numbers read in one transaction."""
 OnStep = Callable[[str], None]
 OnRows = Callable[[int], None]
 
@@ -82,8 +88,36 @@ class Mover:
         self._log = database.path.with_name(f"{database.path.name}-wal")
         self._on_step = on_step or (lambda _name: None)
         self._on_rows = on_rows or (lambda _rows: None)
+        self.failures: list[ArchiveError] = []
+        """Why units could not be moved."""
+        self._failed: set[tuple[str, int]] = set()
         self.locked_ms: list[float] = []
         """How long each publishing step held the write lock."""
+
+    def may_move(self, planned: PlannedMove) -> bool:
+        """Say whether a unit is worth trying.
+
+        Args:
+            planned: What to move where.
+
+        Returns:
+            False where it failed before: the reason stands in :attr:`failures`.
+        """
+        return (planned.unit.dataset, planned.unit.start_us) not in self._failed
+
+    @contextmanager
+    def noting(self, dataset: str, start_us: int) -> Iterator[None]:
+        """Note the failure of a unit, so that it does not keep the others from being moved.
+
+        Args:
+            dataset: The unit's dataset.
+            start_us: Its first moment, us UTC.
+        """
+        try:
+            yield
+        except ArchiveError as error:
+            self.failures.append(error)
+            self._failed.add((dataset, start_us))
 
     def move(self, planned: PlannedMove) -> ArchiveFile | None:
         """Move one unit.
@@ -95,28 +129,28 @@ class Mover:
             The published file, or None where the unit had no rows any more.
 
         Raises:
-            MoveFailed: The hot store's rows are not those that were written.
+            MoveFailed: The hot store's rows are not those that were written, or cannot be written.
             ArchiveCorrupt: The written file is not what was written to it.
             StorageFull: There is no room for the file; its rows are where they were.
         """
         dataset = self._database.registry[planned.unit.dataset]
         move = self._claim(dataset, planned)
-        self._on_step("claimed")
-        file = self._write(dataset, move)
-        if file is None:
-            return None
-        self._remember_keys(dataset, file)
-        self._publish(dataset, move, file, read_ids(self._database.root / file.path))
+        try:
+            file = self._prepare(dataset, move)
+        except Exception:
+            with suppress(HybridStoreError, OSError):  # the next run does it
+                self._take_back(move)
+            raise
+        if file is not None:
+            self._publish(dataset, move, file, read_ids(self._database.root / file.path))
         return file
 
     def resume(self) -> list[ArchiveFile]:
         """Finish or take back every move that a crash left open.
 
         Returns:
-            The files whose publishing was finished.
-
-        Raises:
-            ArchiveCorrupt: A half-published file is missing or changed; its rows that are left stay in the hot store.
+            The files whose publishing was finished. Where a half-published file is missing or changed its rows that
+            are left stay in the hot store, and the reason stands in :attr:`failures`.
         """
         finished = []
         rows = self._database.readers.rows(self._database.statements["open_moves"])
@@ -126,10 +160,11 @@ class Mover:
                 self._database.statements["find_archive_files"], (move.file_id,)
             )
             if found:
-                file = ArchiveFile.from_row(found[0])
-                path = self._verifier.check(file)
-                self._publish(dataset, move, file, read_ids(path))
-                finished.append(file)
+                with self.noting(move.dataset, move.start_us):
+                    file = ArchiveFile.from_row(found[0])
+                    path = self._verifier.check(file)
+                    self._publish(dataset, move, file, read_ids(path))
+                    finished.append(file)
             else:
                 self._take_back(move)
         return finished
@@ -167,31 +202,69 @@ class Mover:
         )
         return self._database.writer.call(claim, move, durability="full")
 
+    def _prepare(self, dataset: Dataset, move: Move) -> ArchiveFile | None:
+        """Do everything of a move that comes before anything of it counts."""
+        self._on_step("claimed")
+        try:
+            file = self._write(dataset, move)
+        except HybridStoreError:
+            raise
+        except OSError as error:
+            raise write_error(error, f"archive {dataset.name}", self._database.root / move.path) from error
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            ArithmeticError,
+        ) as error:  # what Arrow raises is one of these
+            raise MoveFailed(
+                f"rows of {dataset.name} cannot be written to a file: {error}",
+                path=str(self._database.root / move.path),
+                hint="nothing was changed; they stay in the hot store",
+            ) from error
+        if file is not None:
+            self._remember_keys(dataset, file)
+        return file
+
     def _write(self, dataset: Dataset, move: Move) -> ArchiveFile | None:
-        with self._database.readers.transaction() as transaction:
-            # Only now: before the claim a row with a smaller number could still come into the unit by an update.
-            first = transaction.rows(self._database.statements[f"first_{dataset.name}"], move.unit)
-            rows = read_rows(
-                transaction,
-                dataset,
-                id_above=first[0][0] - 1 if first else move.max_id,
-                id_through=move.max_id,
-                start_us=move.start_us,
-                end_us=move.end_us,
-            )
+        rows = self._read(dataset, move)
         self._on_step("read")
         if not rows.num_rows:
             self._database.writer.call(abandon, move, durability="full")
             return None
         target = Target(move.file_id, move.tier, move.start_us, move.end_us, SCHEMA_VERSION)
-        try:
-            return write_archive(self._database.root, dataset, rows, target, self._on_step)
-        except ArchiveCorrupt:
-            self._take_back(move)
-            raise
-        except OSError as error:
-            self._take_back(move)
-            raise write_error(error, f"archive {dataset.name}", self._database.root / move.path) from error
+        return write_archive(self._database.root, dataset, rows, target, self._on_step)
+
+    def _read(self, dataset: Dataset, move: Move) -> pa.Table:
+        """Read the rows in pieces: what is claimed does not change, and one long read would be ended for its age."""
+        import pyarrow as pa
+
+        # Only now: before the claim a row with a smaller number could still come into the unit by an update.
+        first = self._database.readers.rows(self._database.statements[f"first_{dataset.name}"], move.unit)
+        above = first[0][0] - 1 if first else move.max_id
+        tables = []
+        width = _READ_IDS
+        while above < move.max_id:
+            through = min(above + width, move.max_id)
+            try:
+                with self._database.readers.transaction() as transaction:
+                    tables.append(
+                        read_rows(
+                            transaction,
+                            dataset,
+                            id_above=above,
+                            id_through=through,
+                            start_us=move.start_us,
+                            end_us=move.end_us,
+                        )
+                    )
+            except StoreError as error:
+                if type(error) is not StoreError or width <= _READ_IDS_MIN:
+                    raise
+                width = max((through - above) // 4, 1)  # it was ended for its age
+            else:
+                above = through
+        return pa.concat_tables(tables) if tables else arrow_schema(dataset).empty_table()
 
     def _publish(
         self, dataset: Dataset, move: Move, file: ArchiveFile, ids: np.ndarray[tuple[int], np.dtype[np.int64]]

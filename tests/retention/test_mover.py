@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 from hybridstore.clock import DAY_US
 from hybridstore.errors import ArchiveCorrupt, Conflict, MoveFailed
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.reader import ReadTransaction
 from hybridstore.hot.session import WriteSession
+from hybridstore.hot.transfer import read_rows
 from hybridstore.retention import mover
 from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.retention.mover import STEPS, Mover
@@ -220,10 +224,59 @@ def test_a_half_published_file_that_was_damaged_is_named_and_no_row_is_deleted(
         path.write_bytes(content[:-1])
     else:
         path.unlink()
-    with pytest.raises(ArchiveCorrupt) as caught:
+    insert(database, MARKET_TRADES, make_rows(MARKET_TRADES, rng, 30))
+    with pytest.raises(ArchiveCorrupt, match="30 rows of the rest were moved") as caught:
         DataRetentionManager(database).run()
     assert caught.value.path == str(path)
     assert hot_rows(database, OWN) == left
+    assert hot_rows(database, MARKET_TRADES) == {}
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, ArithmeticError, KeyError, ArchiveCorrupt])
+def test_a_unit_that_cannot_be_written_is_given_back_and_does_not_stop_the_others(
+    database: DatabaseManager, rng: random.Random, error: type[Exception]
+) -> None:
+    insert(database, OWN, make_rows(OWN, rng, 40))
+    insert(database, MARKET_TRADES, make_rows(MARKET_TRADES, rng, 30, first_day=OLD_DAY + 1))
+    before = all_rows(database, OWN)
+    failed = 0
+
+    def fail(name: str) -> None:
+        nonlocal failed
+        if name == "written" and not failed:
+            failed += 1
+            raise error("this type is not known")
+
+    with pytest.raises((MoveFailed, ArchiveCorrupt), match=r"this type is not known.*30 rows of the rest"):
+        DataRetentionManager(database).run(on_step=fail)
+    assert hot_rows(database, MARKET_TRADES) == {}
+    assert all_rows(database, OWN) == before
+    assert change(database, "UPDATE sentiment SET text_always = 'mine'") == 40, "no row is claimed"
+    assert DataRetentionManager(database).run().rows == 40
+    assert DataRetentionManager(database).verify() == 2
+
+
+def test_a_unit_that_takes_longer_to_read_than_a_reader_may_live_is_moved(
+    database: DatabaseManager, rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(database, OWN, make_rows(OWN, rng, 300))
+    before = all_rows(database, OWN)
+    monkeypatch.setattr(mover, "_READ_IDS_MIN", 50)
+    widths = []
+
+    def read(transaction: ReadTransaction, dataset: Dataset, **bounds: int) -> pa.Table:
+        width = bounds["id_through"] - bounds["id_above"]
+        widths.append(width)
+        while width > 100 and not transaction.expired:  # as slow as it takes to be ended for its age
+            time.sleep(0.01)
+        return read_rows(transaction, dataset, **bounds)
+
+    monkeypatch.setattr(mover, "read_rows", read)
+    database.config.reader_max_age_s = 0.2
+    assert DataRetentionManager(database).run().rows == 300
+    assert widths[0] == 300
+    assert set(widths[1:]) != {300}
+    assert all_rows(database, OWN) == before
 
 
 def test_a_unit_is_not_claimed_twice(database: DatabaseManager, rng: random.Random) -> None:
