@@ -6,7 +6,8 @@ runs one. ``--size small`` only shows that the code runs; ``--write`` appends on
 
 Absolute times are those of the machine, so a limit is where possible a ratio: ours against the raw library doing the
 same work on the same kind of file in the same run, the two taking turns. Peers (aiosqlite, SQLAlchemy, Redis; extra
-``bench``) run the same work in a process of their own, because no second SQLite library may touch a file that apsw has open.
+``bench``) run the same work in a process of their own, because no second SQLite library may touch a file that apsw has
+open.
 
 A module here is a benchmark when it has ``measure(size) -> list[Figure]`` (see :mod:`benchmarks.figures`).
 """

@@ -13,7 +13,18 @@ from importlib.util import find_spec
 
 from benchmarks.figures import Measure, add_options, console, finish, run_benchmark, table
 
-ORDER = ("start_up", "hot_reads", "hot_writes", "hot_arrow", "move", "query", "contention")
+ORDER = (
+    "start_up",
+    "hot_reads",
+    "hot_writes",
+    "hot_arrow",
+    "memory",
+    "growth",
+    "move",
+    "query",
+    "contention",
+    "reads_under_load",
+)
 """What runs when nothing is named, cheapest first."""
 
 

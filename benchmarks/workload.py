@@ -86,7 +86,7 @@ def written_columns() -> dict[str, list[str]]:
     return {name: list(datasets[name].column_names) for name in ("balance_history", "balances")}
 
 
-def record_market_trades(database: DatabaseManager, count: int, days: int) -> None:
+def record_market_trades(database: DatabaseManager, count: int, days: int, first_id: int = 0) -> None:
     """Fill an open store with trades of a market, as many in every day, all of them before :data:`START_S`.
 
     They go straight to the store's own insert statement: taking each through the door would be most of a long run.
@@ -95,6 +95,7 @@ def record_market_trades(database: DatabaseManager, count: int, days: int) -> No
         database: The open store.
         count: How many.
         days: Over how many UTC days.
+        first_id: Number of the first one: those of one call are known in the next.
     """
     random = Random(SEED)
     first_us = int(START_S) * SECOND_US - days * DAY_US
@@ -103,7 +104,7 @@ def record_market_trades(database: DatabaseManager, count: int, days: int) -> No
         rows = [
             (
                 SYMBOLS[number % len(SYMBOLS)],
-                number,
+                first_id + number,
                 6_000_000_000_000 + random.randrange(10_000) * 1_000_000,
                 random.randrange(1, 10_000) * 10_000,
                 "buy" if random.random() < 0.5 else "sell",

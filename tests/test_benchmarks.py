@@ -15,7 +15,7 @@ from benchmarks.peer_libraries import LIBRARIES, why_absent
 from benchmarks.timing import Paired, spread
 
 ABSENT = {name for name in LIBRARIES if why_absent(name) is not None}
-SUPPORT = {"__init__", "__main__", "books", "figures", "peer_libraries", "peers", "timing", "workload"}
+SUPPORT = {"__init__", "__main__", "books", "figures", "peer_libraries", "peers", "processors", "resident", "timing", "workload"}
 FOLDER = Path(summary.__file__).parent
 
 
