@@ -277,6 +277,19 @@ def present(held: Held) -> Position:
     )  # fmt: skip
 
 
+def held_of(database: DatabaseManager, row: tuple[Any, ...]) -> Held:
+    """Return what a row of ``positions`` says; one that is as it was is not decoded again.
+
+    Args:
+        database: The open store.
+        row: The stored columns.
+
+    Returns:
+        The position.
+    """
+    return database.cache.record(("held", row[_COLUMN["position_id"]]), row, decode)
+
+
 def _show(row: tuple[Any, ...]) -> Position:
     return present(decode(row))
 
@@ -332,4 +345,6 @@ class PositionReader:
         database = self._database
         timeout_ms = database.config.position_query_timeout
         rows = database.readers.rows(database.statements["open_positions"], (account,), timeout_ms)
-        return sorted((decode(row) for row in rows), key=lambda held: (held.opened_us, held.position_id))
+        return sorted(
+            (held_of(database, row) for row in rows), key=lambda held: (held.opened_us, held.position_id)
+        )

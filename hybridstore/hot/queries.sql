@@ -55,6 +55,10 @@ WHERE state IN ('claimed', 'publishing')
 -- Version of the schema the store is at; 0 for a new one.
 SELECT user_version FROM pragma_user_version
 
+-- name: marks_of
+-- Marks of the markets in a JSON list: one statement, because each row that is stepped to may wait for the interpreter.
+SELECT symbol, mark FROM marks WHERE symbol IN (SELECT value FROM json_each(?))
+
 -- name: open_orders
 -- Every open order of an account.
 SELECT id, account, symbol, order_id, client_order_id, side, type, time_in_force, status, price,

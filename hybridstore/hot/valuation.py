@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.position_rows import decode
-from hybridstore.hot.reader import ReadTransaction
+from hybridstore.hot.position_rows import held_of
 from hybridstore.portfolio.summary import PortfolioSummary, price_symbols, summarize
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_name
 
-_MARK = 4
 _ASSET, _BALANCE, _DEBT = 1, 2, 5
 _READ_FROM = ("balances", "positions", "marks")
 
@@ -42,29 +42,28 @@ class PortfolioReader:
         return self._database.cache.result(key, _READ_FROM, lambda: self._load(account, base_currency))
 
     def _load(self, account: str, base_currency: str) -> PortfolioSummary:
-        statements = self._database.statements
-        timeout_ms = self._database.config.position_query_timeout
-        with self._database.readers.transaction(timeout_ms) as transaction:
+        database = self._database
+        statements = database.statements
+        timeout_ms = database.config.position_query_timeout
+        with database.readers.transaction(timeout_ms) as transaction:
             rows = transaction.rows(statements["balances_of_account"], (account,))
             balances = {row[_ASSET]: Decimal(row[_BALANCE]) for row in rows}
             debts = {row[_ASSET]: Decimal(row[_DEBT]) for row in rows if row[_DEBT] is not None}
-            held = [decode(row) for row in transaction.rows(statements["open_positions"], (account,))]
+            held = [
+                held_of(database, row) for row in transaction.rows(statements["open_positions"], (account,))
+            ]
             markets = [parse_symbol(position.symbol) for position in held]
             assets = {
-                *balances,
+                *(asset for asset, balance in balances.items() if balance),
+                *debts,
                 *(market.quote for market in markets),
                 *(market.profit_asset for market in markets),
             }
             wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)}
-            marks = self._marks(transaction, wanted | {market.symbol for market in markets})
+            wanted.update(market.symbol for market in markets)
+            listed = msgspec.json.encode(sorted(wanted)).decode()
+            marks = {
+                symbol: Decimal(mark) for symbol, mark in transaction.rows(statements["marks_of"], (listed,))
+            }
         positions = [(position.position_id, position.symbol, position.state) for position in held]
         return summarize(account, balances, positions, marks, base_currency, debts)
-
-    def _marks(self, transaction: ReadTransaction, symbols: set[str]) -> dict[str, Decimal]:
-        """Look each market up by its key: there are thousands of markets and a handful is asked for."""
-        found = self._database.statements["find_marks"]
-        marks = {}
-        for symbol in symbols:
-            for row in transaction.rows(found, (symbol,)):
-                marks[symbol] = Decimal(row[_MARK])
-        return marks
