@@ -238,7 +238,10 @@ class Backlog:
             if not dataset.provisional and (file.id_min > end or file.id_max <= begin):
                 continue
             keys = self._ordered(file, order)
-            rest = keys[keys.searchsorted(begin) : keys.searchsorted(end, side="right")]
+            # Inside a commit there may be more rows of its time; otherwise the next row has another key.
+            inside_commit = dataset.provisional and after.id != _ALL
+            first = keys.searchsorted(begin, side="left" if inside_commit else "right")
+            rest = keys[first : keys.searchsorted(end, side="right")]
             if len(rest):
                 inside = np.sort(np.concatenate([inside, rest]))
                 used.add(file.file_id)
