@@ -17,7 +17,7 @@ from hybridstore.hot.positions import FillEffect, fill_position
 from hybridstore.hot.rows import correct_row, is_old_version, key_of, supersede_row
 from hybridstore.hot.session import WriteSession
 from hybridstore.portfolio.fill import FillInput
-from hybridstore.portfolio.ledger import fill_entries
+from hybridstore.portfolio.ledger import fill_entries, fill_reference
 from hybridstore.records import Record
 from hybridstore.schema.books import TRADES
 from hybridstore.schema.types import moment, money_text
@@ -130,7 +130,7 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
     )
     stored = _stored(columns, effect, executed_us, session.ts_us)
     session.execute(session.sql["insert_trades"], stored)
-    reference = f"{order.market.symbol}|{order.trade_id}|{columns['order_id']}"
+    reference = fill_reference(order.market.symbol, order.trade_id, columns["order_id"])
     for entry in fill_entries(
         order.market, order.side, order.amount, order.quote_amount, effect.realized, order.fees
     ):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
 from hybridstore.portfolio.symbols import Market
+
+_REFERENCE_LENGTH_MAX = 180
+"""Names have 200 characters at the most, and an entry's is its reference with the leg."""
 
 
 class Entry(NamedTuple):
@@ -57,3 +61,22 @@ def fill_entries(
         if cost:
             entries.append(Entry(f"fee{number}", "fee" if cost > 0 else "rebate", asset, cost.copy_negate()))
     return tuple(entries)
+
+
+def fill_reference(symbol: str, trade_id: str, order_id: str) -> str:
+    """Return what the ledger entries of a fill refer to it by; no two fills of an account have the same.
+
+    Args:
+        symbol: Its market.
+        trade_id: Its id.
+        order_id: Its order.
+
+    Returns:
+        The three with ``|`` between them, a ``|`` of their own escaped by a backslash; ``sha256:`` and the hash of that
+        where it is too long for a name.
+    """
+    parts = (part.replace("\\", "\\\\").replace("|", "\\|") for part in (symbol, trade_id, order_id))
+    reference = "|".join(parts)
+    if len(reference) <= _REFERENCE_LENGTH_MAX:
+        return reference
+    return f"sha256:{hashlib.sha256(reference.encode()).hexdigest()}"

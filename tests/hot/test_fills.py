@@ -208,3 +208,20 @@ def test_a_late_fill_of_a_day_that_is_being_archived(store: HybridStore, clock: 
     assert caught.value.hint is not None
     assert "again" in caught.value.hint
     assert contents(store) == before
+
+
+def test_every_fill_has_ledger_entries_of_its_own(store: HybridStore) -> None:
+    """Also where ids hold what parts them in an entry's id, or are as long as they may be."""
+    long = "x" * 200
+    for place, (trade_id, order_id) in enumerate(
+        [("1|2", "3"), ("1", "2|3"), (long, long), (long, f"{long[1:]}y")]
+    ):
+        store.record_fill("BTC/USDT", "buy", 100, 10**place, trade_id=trade_id, order_id=order_id)
+    assert rows(store, "SELECT amount FROM ledger WHERE asset = 'BTC' ORDER BY id") == [
+        ("1",),
+        ("10",),
+        ("100",),
+        ("1000",),
+    ]
+    kept = rows(store, "SELECT account, entry_id, type, asset, amount, reference, occurred_at FROM ledger")
+    assert store.record_ledger_entries(kept).repeated == len(kept) == 8

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import product
 
 import pytest
 
-from hybridstore.portfolio.ledger import Entry, fill_entries
+from hybridstore.portfolio.ledger import Entry, fill_entries, fill_reference
 from hybridstore.portfolio.symbols import Market, parse_symbol
+from hybridstore.schema.types import NAME_LENGTH_MAX
 
 SPOT, LINEAR, INVERSE = map(parse_symbol, ("BTC/USDT", "BTC/USDT:USDT", "BTC/USD:BTC"))
 AMOUNT, QUOTE = Decimal("0.1"), Decimal(5000)
@@ -41,3 +43,12 @@ def test_fees_are_taken_and_rebates_given() -> None:
 def test_entries_of_one_fill_have_legs_of_their_own() -> None:
     entries = fill_entries(SPOT, "buy", AMOUNT, QUOTE, Decimal(0), [("BTC", Decimal("0.001"))] * 2)
     assert len({entry.leg for entry in entries}) == len(entries) == 4
+
+
+def test_no_two_fills_have_one_reference() -> None:
+    ids = ["1", "1|2", "2", "2|3", "1\\", "\\1", "|", "\\|", "-", "t" * 200, "t" * 199 + "|"]
+    fills = list(product(("BTC/USDT", "B" * 99 + "/" + "Q" * 99), ids, ids))
+    references = {fill_reference(*fill) for fill in fills}
+    assert len(references) == len(fills)
+    assert max(map(len, references)) + len("|fee12345") <= NAME_LENGTH_MAX
+    assert fill_reference("BTC/USDT", "t1", "-") == "BTC/USDT|t1|-"
