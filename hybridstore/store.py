@@ -126,11 +126,16 @@ class HybridStore(Desk):
         if self._supervisor is not None:
             self._supervisor.close()
             self._supervisor = None
-        if self._analytics is not None:
-            self._analytics.close()
-            self._analytics = None
+        self._close_analytics()
         self._retention = None
         self.database.shutdown()
+        self._close_analytics()  # what another thread asked for meanwhile
+
+    def _close_analytics(self) -> None:
+        with self._opening:
+            analytics, self._analytics = self._analytics, None
+        if analytics is not None:
+            analytics.close()
 
     def __enter__(self) -> Self:
         """Open the store."""
@@ -159,6 +164,7 @@ class HybridStore(Desk):
         """Questions over all tiers."""
         with self._opening:  # the first questions may come from several threads at once
             if self._analytics is None:
+                _ = self.database.readers  # an engine of a store that is not open would never be closed
                 from hybridstore.analytics.session import Analytics
 
                 self._analytics = Analytics(self.database)

@@ -119,6 +119,17 @@ def test_parts_are_made_once_and_anew_after_reopening(tmp_path: Path) -> None:
         assert store.get_balance_history("BTC")["balance"].to_list() == [Decimal("1.25")]
 
 
+def test_a_store_that_is_not_open_makes_no_engine(tmp_path: Path) -> None:
+    store = HybridStore(tmp_path / "root")
+    with pytest.raises(StoreClosed):
+        _ = store.analytics
+    assert not (tmp_path / "root").exists()
+    with store:
+        assert store.sql("SELECT 1 AS one").rows() == [(1,)]
+    with pytest.raises(StoreClosed):
+        store.sql("SELECT 1 AS one")
+
+
 def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     with HybridStore(tmp_path) as store:
