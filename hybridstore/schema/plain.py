@@ -83,9 +83,26 @@ def check_json(value: object, column: str) -> str:
         if isinstance(value, str):
             msgspec.json.decode(value.encode())
             return value
-        return msgspec.json.encode(value).decode()
+        text = msgspec.json.encode(value).decode()
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
         raise InvalidValue(f"{column}={str(value)[:60]!r}: not JSON: {error}") from None
+    _refuse_lossy(value, column)
+    return text
+
+
+def _refuse_lossy(value: object, column: str) -> None:
+    """Refuse what would be written as something else without a word: NaN and infinity as null, bytes as text."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting.extend(part.values())
+        elif isinstance(part, list | tuple | set | frozenset):
+            waiting.extend(part)
+        elif (isinstance(part, float) and part - part != 0.0) or isinstance(
+            part, bytes | bytearray | memoryview
+        ):
+            raise InvalidValue(f"{column}={part!r:.60}: JSON cannot hold this", hint="give it as text")
 
 
 def check_blob(value: object, column: str) -> bytes:

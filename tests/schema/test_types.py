@@ -143,6 +143,9 @@ OTHERS: list[tuple[Callable[[Any, str], Any], object]] = [
     (check_json, "{"),
     (check_json, "nonsense"),
     (check_json, object()),
+    (check_json, {"a": [1, {"b": float("nan")}]}),
+    (check_json, {"a": float("-inf")}),
+    (check_json, [b"bytes"]),
     (check_json, "\ud800"),
     (check_blob, "text"),
 ]
