@@ -25,6 +25,7 @@ _WINDOW_IDS = 16_384
 _CHUNK_BYTES = 64 << 20
 """Text parsed at once: bounds memory, and is enough to keep every core busy."""
 _BLOCK_BYTES = 4 << 20
+_BYTE_ORDER_MARK = "\ufeff".encode()
 _SEPARATOR = "\x1f"
 """Between fields. Names hold no control characters; free text is escaped."""
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", _SEPARATOR: "\\s"}
@@ -137,6 +138,8 @@ def _parse(dataset: Dataset, texts: list[bytes]) -> pa.Table:
     from pyarrow import csv
 
     schema = arrow_schema(dataset)
+    if texts[0].startswith(_BYTE_ORDER_MARK):  # the reader drops one at the very beginning, which is not ours
+        texts = [_BYTE_ORDER_MARK + texts[0], *texts[1:]]
     parsed = csv.read_csv(
         pa.BufferReader(b"\n".join(texts)),
         read_options=csv.ReadOptions(column_names=schema.names, block_size=_BLOCK_BYTES),

@@ -20,6 +20,7 @@ from hybridstore.hot.transfer import read_rows
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.books import BALANCE_HISTORY, BALANCES
 from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.types import LogicalType
 from tests.tiered import NOW_US, OLD_DAY, OWN, TIERED, hot_rows, insert, make_rows, open_store, table_rows
 
 
@@ -115,6 +116,22 @@ def test_any_text_and_any_double_survive(texts: list[tuple[str, str | None]], ra
         insert(database, OWN, [tuple(row.values()) for row in rows])
         table = read(database, OWN)
         assert table_rows(OWN, table) == hot_rows(database, OWN)
+
+
+@pytest.mark.parametrize("marks", [1, 2])
+def test_a_byte_order_mark_at_the_beginning_of_a_name_stays(database: DatabaseManager, marks: int) -> None:
+    """Of a state dataset the first column is a name; a reader of text takes what stands there for its encoding."""
+    account = "\ufeff" * marks + "main"
+
+    def write(session: WriteSession) -> None:
+        values = dict.fromkeys(BALANCES.column_names, "0") | {"account": account, "asset": "BTC"}
+        times = {c.name: 1 for c in BALANCES.columns if c.type is LogicalType.TIMESTAMP}
+        session.run("insert_balances", tuple((values | times).values()))
+
+    database.writer.call(write)
+    with database.readers.transaction() as transaction:
+        table = read_rows(transaction, BALANCES)
+    assert table.column("account").to_pylist() == [account]
 
 
 def test_names_hold_no_separator() -> None:
