@@ -7,6 +7,7 @@ from typing import Any
 from hybridstore.clock import DAY_US
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.guard_report import GuardReport
+from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.operations.condition import maintenance_status, maintenance_warnings
 from hybridstore.schema.migrations import SCHEMA_VERSION
 from hybridstore.schema.types import moment
@@ -27,6 +28,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         (running, standby, starting, failed, off), pid, owner, last_report and more, see
         :mod:`hybridstore.operations.condition`; guards: dicts of guard, state, message, remedy; warnings.
     """
+    adopt_new_datasets(database)
     statements = database.statements
     with database.readers.transaction() as transaction:
         seq, ts_us = transaction.rows(statements["commit_position"])[0]
@@ -42,7 +44,8 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         }
     tiers: dict[str, dict[str, int]] = {}
     for dataset, tier, files, rows, size_bytes in archived:
-        datasets[dataset]["archived_rows"] += rows
+        counts = datasets.setdefault(dataset, {"hot_rows": 0, "archived_rows": 0})
+        counts["archived_rows"] += rows
         sums = tiers.setdefault(tier, {"files": 0, "rows": 0, "size_bytes": 0})
         sums["files"] += files
         sums["rows"] += rows

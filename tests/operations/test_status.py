@@ -11,6 +11,8 @@ import pytest
 
 from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.hot.session import WriteSession
+from hybridstore.schema.dataset import Column, Dataset, Tiering
+from hybridstore.schema.types import LogicalType
 from hybridstore.store import HybridStore
 from tests.hot.books import START_US, commit_seq
 
@@ -123,6 +125,24 @@ def test_a_move_that_does_not_end_is_told(store: HybridStore, clock: ManualClock
     assert told["guard"] == "moves"
     assert "since 2026-08-01T12:00:00" in told["message"]
     assert status["warnings"] == [f"{told['message']}; {told['remedy']}"]
+
+
+def test_a_dataset_that_another_process_made_is_known(store: HybridStore, clock: ManualClock) -> None:
+    seen_at = Column("seen_at", LogicalType.TIMESTAMP, "When.")
+    own = Dataset(
+        name="signals",
+        kind="event",
+        doc="What a strategy saw.",
+        columns=(seen_at,),
+        tiering=Tiering(time="seen_at", cluster=("seen_at", "id")),
+    )
+    with HybridStore(store.root, clock=clock, datasets=[own]) as other:
+        other.insert("signals", [(START_US - 40 * DAY_US,), (START_US,)])
+        assert other.retention.run().rows == 1
+        other.insert("signals", [(START_US - 30 * DAY_US,)])
+    assert store.get_system_status()["datasets"]["signals"] == {"hot_rows": 2, "archived_rows": 1}
+    assert store.retention.run().rows == 1
+    assert store.sql("SELECT count(*) FROM signals").rows() == [(3,)]
 
 
 def test_a_store_without_a_backup_says_so(store: HybridStore) -> None:
