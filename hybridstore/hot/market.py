@@ -87,6 +87,7 @@ def prepare_mark(
             raise InvalidValue(
                 f"{name}={price}: must be more than zero", hint=f"leave {name} out where there is none"
             )
+    texts = {name: money_text(price, name) for name, price in known.items()}
     if "mark" in known:
         value = known["mark"]
     elif "bid" in known and "ask" in known:
@@ -95,7 +96,6 @@ def prepare_mark(
         value = known["last"]
     else:
         raise InvalidValue(f"no price to value {symbol} by", hint="give mark, or bid and ask, or last")
-    texts = {name: money_text(price, name) for name, price in known.items()}
     return MarkUpdate(
         check_name(symbol, "symbol"),
         texts.get("bid"),

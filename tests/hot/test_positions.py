@@ -358,3 +358,9 @@ def test_the_id_of_an_archived_position_is_taken(store: HybridStore, clock: Manu
     assert contents(store) == before
     assert store.sql("SELECT position_id, symbol FROM positions").rows() == [("p", PERP)]
     assert store.create_position("q", "ETH/USDT", "SHORT", 5, 10).position_id == "q"
+
+
+@pytest.mark.parametrize(("bid", "ask"), [("1E+500", 1), (1, "1E+500"), ("1" * 60, "0." + "1" * 60)])
+def test_prices_that_do_not_fit_are_named(store: HybridStore, bid: object, ask: object) -> None:
+    with pytest.raises(InvalidValue, match=r"(bid|ask)="):
+        store.record_mark("BTC/USDT", bid=bid, ask=ask)
