@@ -22,7 +22,7 @@ from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import prepare_fill
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
 from hybridstore.hot.positions import close_position, price_position, write_position
-from hybridstore.hot.trades import FillResult, write_fill
+from hybridstore.hot.trades import FillResult, warned, write_fill
 from hybridstore.hot.valuation import PortfolioReader
 from hybridstore.portfolio.summary import PortfolioSummary
 from hybridstore.schema.types import check_timestamp, to_decimal
@@ -133,7 +133,8 @@ class AsyncDesk(AsyncMarketDesk):
         Returns:
             The trade and the position.
         """
-        return await self._write(durability, write_fill, prepare_fill(symbol, side, price, amount, **details))
+        order = prepare_fill(symbol, side, price, amount, **details)
+        return warned(await self._write(durability, write_fill, order))
 
     async def create_position(
         self,

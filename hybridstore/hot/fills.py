@@ -131,7 +131,7 @@ def prepare_fill(
     columns: dict[str, Any] = {
         "account": account,
         "symbol": symbol,
-        "trade_id": trade_id or f"local-{uuid.uuid4().hex}",
+        "trade_id": f"local-{uuid.uuid4().hex}" if trade_id is None else trade_id,
         "order_id": order_id or NO_ORDER,
         "synthetic_id": trade_id is None,
         "side": side,
@@ -163,6 +163,7 @@ def _positive(value: Money, column: str) -> Decimal:
     number = to_decimal(value, column)
     if number <= 0:
         raise InvalidValue(f"{column}={number}: must be more than zero")
+    money_text(number, column)  # what does not fit is not computed with
     return number
 
 
@@ -200,7 +201,13 @@ def _fees(
         return ()
     else:
         pairs = [(currency or market.quote, fee)]
-    return tuple(Fee(check_name(asset, "fee_currency"), to_decimal(cost, "fee")) for asset, cost in pairs)
+    return tuple(Fee(check_name(asset, "fee_currency"), _fee(cost)) for asset, cost in pairs)
+
+
+def _fee(cost: Money) -> Decimal:
+    number = to_decimal(cost, "fee")
+    money_text(number, "fee")
+    return number
 
 
 def _pair(item: Any) -> tuple[Any, Any]:

@@ -94,3 +94,10 @@ FROM balance_history WHERE asset = ? AND changed_at = ? AND account = ? AND sour
 UPDATE balance_history SET account = ?, asset = ?, balance = ?, hold_trade = ?, available = ?, change = ?, change_percentage = ?,
   reason = ?, source = ?, sync_status = ?, changed_at = ?, exchange_at = ?, recorded_at = ?
 WHERE id = ?
+
+-- name: trades_of_id
+-- Fills of one id: mostly one, but an exchange may give one id to both sides of a match of the bot with itself.
+SELECT id, account, symbol, trade_id, order_id, synthetic_id, side, price, amount, contract_size,
+  quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl,
+  realized_pnl_exchange, position_id, strategy, bot, executed_at, info, recorded_at
+FROM trades WHERE account = ? AND symbol = ? AND trade_id = ?

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,8 +11,8 @@ from hybridstore.hot.archived import Wanted, find_archived
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.commits import touches
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.fills import FillOrder
-from hybridstore.hot.known import Stored
+from hybridstore.hot.fills import NO_ORDER, FillOrder
+from hybridstore.hot.known import Key, Stored
 from hybridstore.hot.position_rows import Position
 from hybridstore.hot.positions import FillEffect, fill_position
 from hybridstore.hot.rows import correct_row, is_old_version, key_of, supersede_row
@@ -22,7 +23,13 @@ from hybridstore.records import Record
 from hybridstore.schema.books import TRADES
 from hybridstore.schema.types import moment, money_text
 
+COUNTED = frozenset(
+    {"side", "price", "amount", "contract_size", "quote_amount", "fee", "fee_currency", "fees"}
+)
+"""What ledger entries and positions are computed from."""
 _PLACE = {name: place for place, name in enumerate(TRADES.stored_names)}
+_SAME = ("side", "price", "amount")
+_log = logging.getLogger("hybridstore")
 
 
 class Trade(Record, frozen=True, gc=False):
@@ -78,11 +85,15 @@ class FillResult(Record, frozen=True, gc=False):
         trade: The fill as it stands in the books.
         position: The position it changed, as it is now; None where it changed none.
         repeated: Whether the fill was known before; then nothing else was changed.
+        corrected: Columns of a known fill that were told differently this time. The trade was changed and its old
+            version kept, but ledger and position still count what was told first: where one of :data:`COUNTED` is
+            among them, put them right by hand (an ``adjust`` entry in the ledger). A warning is logged, too.
     """
 
     trade: Trade
     position: Position | None
     repeated: bool = False
+    corrected: tuple[str, ...] = ()
 
 
 @touches("trades", "ledger", "positions", "position_events")
@@ -90,7 +101,10 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
     """Record a fill once: trade, ledger entries, position.
 
     A fill that is known (same account, symbol, trade id and order id) changes nothing; with another content it is
-    recorded as a correction of the trade, the old version is kept, and the ledger and the position stay as they were.
+    recorded as a correction of the trade, the old version is kept, and the ledger and the position stay as they were
+    (see FillResult.corrected). Told once with its order and once without, it is the same fill if side, price and
+    amount agree; the trade keeps the order id it was told with first. Only an archived fill that was told with its
+    order is not known again without it.
 
     Args:
         session: The write transaction.
@@ -102,11 +116,9 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
     columns = order.columns
     key = (order.account, order.market.symbol, order.trade_id, columns["order_id"])
     if not columns["synthetic_id"]:
-        found = session.one("find_trades", key)
+        found, archived = _find(session, order, key)
         if found is not None:
-            return _known(session, order, found, archived=False)
-        for rows in find_archived(session, TRADES, [Wanted(key, order.executed_us)]).values():
-            return _known(session, order, rows[0], archived=True)
+            return _known(session, order, found, archived=archived)
     executed_us = session.ts_us if order.executed_us is None else order.executed_us
     effect = fill_position(
         session,
@@ -152,8 +164,31 @@ def _stored(columns: dict[str, Any], effect: FillEffect, executed_us: int, ts_us
     return [computed[name] if name in computed else columns[name] for name in TRADES.column_names]
 
 
+def _find(session: WriteSession, order: FillOrder, key: Key) -> tuple[Stored | None, bool]:
+    """Find what is known of a fill, under its own key first; say whether it is archived."""
+    hot: list[Any] = session.execute(session.sql["trades_of_id"], key[:3]).fetchall()
+    for row in hot:
+        if row[_PLACE["order_id"]] == key[3]:
+            return row, False
+    keys = [key] if key[3] == NO_ORDER else [key, (*key[:3], NO_ORDER)]
+    archived = find_archived(session, TRADES, [Wanted(one, order.executed_us) for one in keys])
+    if key in archived:
+        return archived[key][0], True
+    for row in hot:
+        if NO_ORDER in (key[3], row[_PLACE["order_id"]]) and _is_same(order, row):
+            return row, False
+    for rows in archived.values():
+        if _is_same(order, rows[0]):
+            return rows[0], True
+    return None, False
+
+
+def _is_same(order: FillOrder, row: Stored) -> bool:
+    return all(row[_PLACE[name]] == order.columns[name] for name in _SAME)
+
+
 def _known(session: WriteSession, order: FillOrder, found: Stored, *, archived: bool) -> FillResult:
-    given = dict(order.columns)
+    given = {**order.columns, "order_id": found[_PLACE["order_id"]]}
     if order.executed_us is not None:
         given["executed_at"] = order.executed_us
     if given["fee"] is None and given["fees"] is None:
@@ -177,7 +212,29 @@ def _known(session: WriteSession, order: FillOrder, found: Stored, *, archived: 
         else:
             correct_row(session, TRADES, found, row)
             found = (found[0], *row)
-    return FillResult(decode_trade(found), None, repeated=not changed)
+    return FillResult(decode_trade(found), None, repeated=not changed, corrected=tuple(changed))
+
+
+def warned(result: FillResult) -> FillResult:
+    """Log what a correction did not put right.
+
+    Args:
+        result: What recording a fill did.
+
+    Returns:
+        The same.
+    """
+    counted = sorted(COUNTED.intersection(result.corrected))
+    if counted:
+        trade = result.trade
+        _log.warning(
+            "fill %r of %s on %s was corrected (%s): ledger and position still count what was told first",
+            trade.trade_id,
+            trade.account,
+            trade.symbol,
+            ", ".join(counted),
+        )
+    return result
 
 
 def decode_trade(row: tuple[Any, ...]) -> Trade:

@@ -66,11 +66,48 @@ def test_a_repeated_fill_changes_nothing(store: HybridStore) -> None:
 
 
 def test_the_same_id_elsewhere_is_another_fill(store: HybridStore) -> None:
-    several: list[dict[str, Any]] = [{}, {"account": "b"}, {"order_id": "o"}]
+    several: list[dict[str, Any]] = [{"order_id": "p"}, {"account": "b"}, {"order_id": "o"}]
     for details in several:
         assert not store.record_fill(PERP, "buy", 100, 1, trade_id="7", **details).repeated
     assert not store.record_fill("ETH/USDT:USDT", "buy", 100, 1, trade_id="7").repeated
     assert rows(store, "SELECT count(*) FROM trades") == [(4,)]
+
+
+@pytest.mark.parametrize("age_days", [0, 30])
+def test_a_fill_told_without_and_with_its_order_is_one(
+    store: HybridStore, clock: ManualClock, age_days: int
+) -> None:
+    first = store.record_fill(PERP, "buy", 100, 1, trade_id="7")
+    clock.advance(age_days * DAY_US)
+    store.retention.run()
+    told = store.record_fill(PERP, "buy", "100.0", 1, trade_id="7", order_id="o", info={"channel": "rest"})
+    assert told.trade.order_id == "-"
+    assert not told.position
+    # A match of the bot with itself: one id, two fills.
+    other = store.record_fill(PERP, "sell", 100, 1, trade_id="7", order_id="p")
+    assert not other.repeated
+    assert store.sql("SELECT order_id, side FROM trades ORDER BY side").rows() == [
+        ("-", "buy"),
+        ("p", "sell"),
+    ]
+    assert store.record_fill(PERP, "sell", 100, 1, trade_id="7", order_id="p").repeated
+    assert store.record_fill(PERP, "buy", 100, 1, trade_id="7").trade.recorded_at == first.trade.recorded_at
+
+
+def test_a_correction_says_what_it_did_not_put_right(
+    store: HybridStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.record_fill(PERP, "buy", 100, 1, trade_id="7")
+    assert store.record_fill(PERP, "buy", 100, 1, trade_id="7", strategy="s").corrected == ("strategy",)
+    assert caplog.records == [], "nothing counts by the strategy"
+    corrected = store.record_fill(PERP, "buy", 100, 2, trade_id="7")
+    assert corrected.corrected == ("amount", "quote_amount")
+    (warning,) = caplog.messages
+    assert warning == (
+        "fill '7' of default on BTC/USDT:USDT was corrected (amount, quote_amount): "
+        "ledger and position still count what was told first"
+    )
+    assert store.record_fill(PERP, "buy", 100, 2, trade_id="7").corrected == ()
 
 
 def test_a_contradiction_is_a_correction_and_the_old_version_is_kept(store: HybridStore) -> None:
@@ -146,6 +183,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"executed_at": 1_785_585_600}, "executed_at=1785585600.*multiply"),
     ({"info": "{"}, "info="),
     ({"trade_id": 5}, "trade_id=5"),
+    ({"trade_id": ""}, "trade_id=''"),
+    ({"fee": "1E+500"}, "fee="),
+    ({"fee": "1E+200", "fee_currency": "BTC"}, "fee="),
+    ({"price": "0." + "1" * 60}, "price="),
+    ({"price": "1E+500"}, "price="),
     ({"order_id": " o"}, "order_id=' o'"),
     ({"quote_amount": 0}, "quote_amount=0"),
 ]
