@@ -157,3 +157,13 @@ async def test_on_an_event_loop_they_are_awaited(tmp_path: Path) -> None:
         assert [position.amount for position in await grid.get_open_positions()] == [2]
         assert await grid.get_open_orders() == []
         assert (await grid.scan("trades")).collect()["bot"].to_list() == ["grid"]
+
+
+def test_a_bot_follows_its_own_events(store: HybridStore) -> None:
+    for bot in ("grid", "trend"):
+        store.for_bot(bot, account="kraken/main").record_fill("BTC/USDT:USDT", "buy", 100, 2)
+    store.for_bot("grid", account="kraken/sub").record_fill("BTC/USDT:USDT", "buy", 100, 2)
+    view = store.for_bot("grid", account="kraken/main")
+    with view.subscribe(from_start=True, timeout_s=0) as events:
+        told = [(event.dataset, event.row["bot"], event.row["account"]) for event in events]
+    assert told == [("trades", "grid", "kraken/main")]

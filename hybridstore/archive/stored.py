@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.schema.dataset import ROW_ID, Dataset
-from hybridstore.schema.types import TICK_SCALE, LogicalType, money_text
+from hybridstore.schema.types import EXACT, TICK_SCALE, LogicalType, money_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,4 +58,4 @@ def stored_rows(dataset: Dataset, table: pa.Table) -> list[tuple[Any, ...]]:
 
 
 def _tick(value: Decimal) -> int:
-    return int(value * TICK_SCALE)
+    return int(EXACT.multiply(value, TICK_SCALE))

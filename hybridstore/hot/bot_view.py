@@ -177,6 +177,18 @@ class BotView(Generic[Store]):
         scanned = self._calls.scan(dataset, account=self.account, **bounds)
         return _then(scanned, self._of_bot)
 
+    def subscribe(self, datasets: Iterable[str] | str | None = None, **details: Any) -> Any:
+        """Follow what is committed of the bot on its account.
+
+        Args:
+            datasets: Which; None means all that carry a bot.
+            **details: token, symbol, from_start; see :meth:`hybridstore.store.HybridStore.subscribe`.
+
+        Returns:
+            The subscription.
+        """
+        return self._calls.subscribe(datasets, account=self.account, bot=self.bot, **details)
+
     def _of_bot(self, frame: Any) -> Any:
         return frame.filter(bot=self.bot) if "bot" in frame.collect_schema() else frame
 

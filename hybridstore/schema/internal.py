@@ -131,7 +131,7 @@ CORRECTIONS = Dataset(
         Column("new_row", _JSON, "The content since, by column."),
         Column("corrected_at", _TIME, "When."),
     ),
-    indexes=(Index(("key_hash",)),),
+    indexes=(Index(("key_hash",)), Index(("dataset", "row_id"))),
 )
 
 SUPERSEDED_ROWS = Dataset(

@@ -89,6 +89,8 @@ CREATE TABLE corrections (
 
 CREATE INDEX corrections_by_key_hash ON corrections (key_hash);
 
+CREATE INDEX corrections_by_dataset_row_id ON corrections (dataset, row_id);
+
 CREATE TABLE superseded_rows (
   dataset TEXT NOT NULL,
   row_id INTEGER NOT NULL,
