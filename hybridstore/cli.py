@@ -165,7 +165,7 @@ def run(
         float | None, Parameter(help="Seconds between rounds. Default: the configuration's, else 3600.")
     ] = None,
     now: Annotated[
-        str | None, Parameter(help="Act as if it were this moment (ISO 8601 with a zone); only with --once.")
+        str | None, Parameter(help="Plan as if it were this moment (ISO 8601 with a zone); only with --once.")
     ] = None,
     wait: Annotated[
         bool,
