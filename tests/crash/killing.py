@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Self
 from tests.crash.mover_process import KILL_SIGNAL, Request
 from tests.crash.observer import Observer, Wrong, difference
 from tests.crash.processes import Movers, Reader
-from tests.crash.stock import DATASETS, create_stock, old_ids, stock_rows
+from tests.crash.stock import CORRECTIONS, DATASETS, count_corrections, create_stock, old_ids, stock_rows
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from tests.crash.stock import Rows
 
 _KILLED = (-KILL_SIGNAL, int(KILL_SIGNAL))
 """Exit codes of a killed process: negative on POSIX, the signal's number on Windows."""
@@ -74,6 +76,8 @@ class Campaign:
         ways: tuple[str, ...] = ("one",),
     ) -> None:
         self._folder = folder
+        self._seed = seed
+        self._rows_a_day = rows_a_day
         self._rng = random.Random(seed)
         self._mutant = mutant
         self._expected = stock_rows(seed, rows_a_day)
@@ -138,7 +142,7 @@ class Campaign:
         """One move that nobody kills shows which steps there are and how long it takes."""
         root = self._new_store()
         started_s = time.monotonic()
-        self._run_mover(root, Request(str(root), self._result(root), mutant=self._mutant))
+        self._run_mover(root, self._request(root))
         self._move_s = time.monotonic() - started_s
         self._targets = [(name, number) for name in sorted(self.report.steps) for number in (1, 2)]
 
@@ -148,8 +152,11 @@ class Campaign:
         shutil.copytree(self._template, copying)
         return copying.rename(self._folder / f"store-{self._stores:05}")
 
-    def _result(self, root: Path) -> str:
-        return str(self._folder / f"result-{root.name}.json")
+    def _request(
+        self, root: Path, kill_at: tuple[str, int] | None = None, kill_after_s: float | None = None
+    ) -> Request:
+        result = str(self._folder / f"result-{root.name}.json")
+        return Request(str(root), self._seed, self._rows_a_day, result, kill_at, kill_after_s, self._mutant)
 
     def _next_death(self, root: Path) -> Request:
         """Every step at its first and second time; after that steps and moments at random."""
@@ -160,7 +167,7 @@ class Campaign:
             kill_at = (self._rng.choice(sorted(self.report.steps)), self._rng.randint(1, _OCCURRENCE_MAX))
         else:
             kill_after_s = self._move_s * self._rng.random() ** 2  # late in a store little is left to move
-        return Request(str(root), self._result(root), kill_at, kill_after_s, self._mutant)
+        return self._request(root, kill_at, kill_after_s)
 
     def _run_mover(self, root: Path, request: Request) -> bool:
         """Run one mover and judge the store; return whether it got through."""
@@ -186,21 +193,24 @@ class Campaign:
     def _judge(self, root: Path, *, completed: bool) -> str | None:
         observer = Observer(root)
         try:
-            return difference(self._expected, observer.rows()) or (
-                self._judge_finished(observer) if completed else None
+            found = observer.rows()
+            return difference(self._expected, found) or (
+                self._judge_finished(observer, found) if completed else None
             )
         except Wrong as error:
             return str(error)
         finally:
             observer.close()
 
-    def _judge_finished(self, observer: Observer) -> str | None:
+    def _judge_finished(self, observer: Observer, found: Rows) -> str | None:
+        if (done := count_corrections(self._expected, found)) != CORRECTIONS:
+            return f"{done} of {CORRECTIONS} corrections are there"
         for dataset in DATASETS:
-            if left := observer.hot_ids(dataset) & set(old_ids(self._expected, dataset)):
+            if left := observer.hot_ids(dataset) & set(old_ids(found, dataset)):
                 return f"{len(left)} rows of {dataset.name} were not moved"
         if (entry := observer.broken_audit_entry()) is not None:
             return f"audit entry {entry} does not follow from the one before"
         if wrong := observer.counted_twice() or observer.unreferenced():
             return f"these are not moved once and recorded once: {wrong}"
-        found = observer.integrity()
-        return None if found == "ok" else found
+        check = observer.integrity()
+        return None if check == "ok" else check

@@ -22,6 +22,7 @@ import msgspec
 
 from tests.crash.moving import move_everything
 from tests.crash.mutants import MUTANTS
+from tests.crash.stock import stock_rows
 
 KILL_SIGNAL = getattr(signal, "SIGKILL", signal.SIGTERM)
 """On Windows os.kill with any signal is TerminateProcess: as sudden."""
@@ -35,6 +36,8 @@ class Request(msgspec.Struct, frozen=True):
 
     Attributes:
         root: The store's folder.
+        seed: Of its content.
+        rows_a_day: Of its content.
         result: Where to write the names of the steps it took, JSON, once it is through.
         kill_at: Name and number of the step to die at; None to live.
         kill_after_s: When it is killed from outside, seconds after its start; None for never.
@@ -42,6 +45,8 @@ class Request(msgspec.Struct, frozen=True):
     """
 
     root: str
+    seed: int
+    rows_a_day: int
     result: str
     kill_at: tuple[str, int] | None = None
     kill_after_s: float | None = None
@@ -64,7 +69,8 @@ def run(request: Request) -> None:
             os.kill(os.getpid(), KILL_SIGNAL)
 
     with MUTANTS[request.mutant]() if request.mutant else nullcontext():
-        move_everything(Path(request.root), on_step)
+        expected = stock_rows(request.seed, request.rows_a_day)
+        move_everything(Path(request.root), on_step, expected=expected)
     Path(request.result).write_text(json.dumps(steps), encoding="utf-8")
 
 

@@ -10,10 +10,11 @@ from unittest.mock import patch
 
 from hybridstore import durable
 from hybridstore.archive import writing
+from hybridstore.hot import rows
 from hybridstore.retention import mover, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -92,6 +93,9 @@ def _renamed_after_commit() -> Iterator[None]:
     def read_ids(path: Path) -> Any:
         return writing.read_ids(waiting.get(path, path))
 
+    def read_keys(path: Path, dataset: Dataset) -> Any:
+        return writing.read_keys(waiting.get(path, path), dataset)
+
     def publish(
         session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step
     ) -> StepResult:
@@ -105,6 +109,7 @@ def _renamed_after_commit() -> Iterator[None]:
     with ExitStack() as broken:
         broken.enter_context(patch.object(writing, "publish_file", remember))
         broken.enter_context(patch.object(mover, "read_ids", read_ids))
+        broken.enter_context(patch.object(mover, "read_keys", read_keys))
         broken.enter_context(_publishing(publish))
         yield
 
@@ -151,6 +156,43 @@ def _without_verification() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _keys_remembered_after_publishing() -> Iterator[None]:
+    remember, publish = mover.Mover._remember_keys, mover.Mover._publish
+
+    def publish_and_remember(
+        self: mover.Mover, dataset: Dataset, move: Move, file: ArchiveFile, ids: Any
+    ) -> None:
+        publish(self, dataset, move, file, ids)
+        remember(self, dataset, file)
+
+    with (
+        patch.object(mover.Mover, "_remember_keys", lambda *_what: None),
+        patch.object(mover.Mover, "_publish", publish_and_remember),
+    ):
+        yield
+
+
+@contextmanager
+def _superseding(*, old: bool, new: bool, apart: bool = False) -> Iterator[None]:
+    """An archived row's correction takes the old row out of count, records the new one, or both apart."""
+
+    def supersede_row(
+        session: WriteSession, dataset: Dataset, found: tuple[Any, ...], row: Sequence[Any]
+    ) -> None:
+        if old:
+            session.run("insert_superseded_rows", (dataset.name, found[0], session.seq))
+        if apart:
+            _commit_between(session)
+        if new:
+            session.run(f"insert_{dataset.name}", row)
+            new_row_id = session.connection.last_insert_rowid()
+            rows.keep_version(session, dataset, found, row, new_row_id, rows.key_of(dataset, row))
+
+    with patch.object(rows, "supersede_row", supersede_row):
+        yield
+
+
 MUTANTS: dict[str, Callable[[], Any]] = {
     "publish and delete in two transactions": lambda: _publishing(_publish_then_delete),
     "delete before publish": lambda: _publishing(_delete_then_publish),
@@ -159,6 +201,10 @@ MUTANTS: dict[str, Callable[[], Any]] = {
     "no fsync of the folder": _without_folder_fsync,
     "delete wider than the file": lambda: _publishing(_delete_wider),
     "no verification": _without_verification,
+    "remember keys after publishing": _keys_remembered_after_publishing,
+    "supersede without inserting": lambda: _superseding(old=True, new=False),
+    "insert without superseding": lambda: _superseding(old=False, new=True),
+    "supersede in a transaction of its own": lambda: _superseding(old=True, new=True, apart=True),
 }
 """By name, a context manager that breaks the protocol in this process while it is entered."""
 SEEN_BY_POWER_CUTS = tuple(MUTANTS)
@@ -168,5 +214,9 @@ SEEN_BY_KILLS = (
     "rename after commit",
     "delete wider than the file",
     "no verification",
+    "remember keys after publishing",
+    "supersede without inserting",
+    "insert without superseding",
+    "supersede in a transaction of its own",
 )
 """A kill leaves the page cache, so what was not flushed is not missed."""

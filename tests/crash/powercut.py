@@ -15,7 +15,7 @@ from tests.crash.moving import move_everything
 from tests.crash.mutants import MUTANTS
 from tests.crash.observer import Observer, Wrong, difference
 from tests.crash.reopen import ImageFolder
-from tests.crash.stock import DATASETS, create_stock, old_ids, stock_rows
+from tests.crash.stock import CORRECTIONS, DATASETS, count_corrections, create_stock, old_ids, stock_rows
 from tests.crash.vfs import RecordingVFS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def cut_power(
 ) -> Verdict:
     """Move a stock once while everything is recorded, then examine disks after power cuts.
 
-    No row is written during the move, so every disk must show the whole stock.
+    But for corrections no row is written during the move, so every disk must show the whole stock.
 
     Args:
         folder: An empty folder to work in.
@@ -70,13 +70,18 @@ def cut_power(
     expected = stock_rows(seed, rows_a_day)
     create_stock(root, expected)
     vfs = RecordingVFS(root)
+
+    def note(step: str) -> None:
+        if step == "corrected":
+            vfs.note(step)
+
     try:
         files = FileRecorder(vfs, root)
         for die_after in deaths:
             with suppress(Died), files.recording(die_after):
-                move_everything(root, lambda _name: None, vfs=vfs.name)
+                move_everything(root, note, vfs=vfs.name, expected=expected)
         with files.recording(), MUTANTS[mutant]() if mutant else nullcontext():
-            move_everything(root, lambda _name: None, vfs=vfs.name)
+            move_everything(root, note, vfs=vfs.name, expected=expected)
     finally:
         vfs.unregister()
     images = ImageFolder(folder / "image")
@@ -85,7 +90,7 @@ def cut_power(
     for image in crash_images(vfs.operations, count=count, rng=random.Random(seed), baseline=vfs.baseline):
         images.write(image)
         resume = bool(resume_every) and verdict.images % resume_every == 0
-        if problem := judge.problem(resume=resume):
+        if problem := judge.problem(acknowledged=len(image.notes), resume=resume):
             verdict.problems.append(
                 f"point {image.point} of {len(vfs.operations)} ({image.strategy}): {problem}"
             )
@@ -103,27 +108,32 @@ class _Judge:
         self._expected = expected
         self._decoded: dict[str, dict[int, Row]] = {}
 
-    def problem(self, *, resume: bool) -> str | None:
+    def problem(self, *, acknowledged: int, resume: bool) -> str | None:
+        # Movers that die and begin anew tell the same corrections again.
+        corrections_min = min(acknowledged, CORRECTIONS)
         try:
-            if problem := self._look(moved=False):
+            if problem := self._look(corrections_min, moved=False):
                 return problem
             if resume:
-                move_everything(self._root, lambda _name: None)
-                if problem := self._look(moved=True):
+                move_everything(self._root, lambda _name: None, expected=self._expected)
+                if problem := self._look(CORRECTIONS, moved=True):
                     return f"after the move was taken up again: {problem}"
         except (Wrong, apsw.Error) as error:
             return f"{type(error).__name__}: {error}"
         return None
 
-    def _look(self, *, moved: bool) -> str | None:
+    def _look(self, corrections_min: int, *, moved: bool) -> str | None:
         observer = Observer(self._root, decoded=self._decoded)
         try:
-            if problem := difference(self._expected, observer.rows()):
+            found = observer.rows()
+            if problem := difference(self._expected, found):
                 return problem
-            if (found := observer.integrity()) != "ok":
-                return found
+            if (done := count_corrections(self._expected, found)) < corrections_min:
+                return f"{done} corrections are there, {corrections_min} were acknowledged"
+            if (check := observer.integrity()) != "ok":
+                return check
             for dataset in DATASETS if moved else ():
-                if left := observer.hot_ids(dataset) & set(old_ids(self._expected, dataset)):
+                if left := observer.hot_ids(dataset) & set(old_ids(found, dataset)):
                     return f"{len(left)} rows of {dataset.name} are still hot"
         finally:
             observer.close()

@@ -10,12 +10,12 @@ from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import SchemaManager
-from hybridstore.schema.books import BALANCE_HISTORY
+from hybridstore.schema.books import BALANCE_HISTORY, LEDGER
 from hybridstore.schema.market import MARKET_TRADES
-from hybridstore.schema.types import LogicalType
+from hybridstore.schema.types import LogicalType, money_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from hybridstore.hot.session import WriteSession
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 NOW_US = 20_600 * DAY_US + DAY_US // 3
 """The moment every mover of these suites believes it is (2026-05-27, 08:00 UTC)."""
-DATASETS: tuple[Dataset, ...] = (BALANCE_HISTORY, MARKET_TRADES)
-_OLD_DAYS = (20_551, 20_560, 20_561, 20_580)
+DATASETS: tuple[Dataset, ...] = (BALANCE_HISTORY, MARKET_TRADES, LEDGER)
+CORRECTIONS = 6
+"""Archived ledger entries that a mover of these suites corrects once everything is moved."""
+_OLD_DAYS = (20_551, 20_560, 20_561)
 """Days that are past the hot window, with gaps between them."""
 _YOUNG_DAYS = (20_598, 20_600)
 _ASSETS = ("BTC", "ETH", "USDT")
@@ -59,7 +61,7 @@ def stock_rows(seed: int, rows_a_day: int) -> Rows:
     """
     rng = random.Random(seed)
     rows: Rows = {}
-    for dataset, make in ((BALANCE_HISTORY, _balance), (MARKET_TRADES, _market_trade)):
+    for dataset, make in _MAKERS:
         times = [
             day * DAY_US + rng.randrange(DAY_US) for day in _OLD_DAYS + _YOUNG_DAYS for _ in range(rows_a_day)
         ]
@@ -68,6 +70,50 @@ def stock_rows(seed: int, rows_a_day: int) -> Rows:
         rng.shuffle(times)
         rows[dataset.name] = {number: make(rng, number, ts_us) for number, ts_us in enumerate(times, start=1)}
     return rows
+
+
+def corrections(expected: Rows) -> list[tuple[int, Row]]:
+    """Return which ledger entries are corrected, in this order, and how.
+
+    Args:
+        expected: From :func:`stock_rows`.
+
+    Returns:
+        Row number of the entry, and the declared columns as they shall be.
+    """
+    old = old_ids(expected, LEDGER)
+    place = LEDGER.column_names.index("amount")
+    chosen = old[:: len(old) // CORRECTIONS][:CORRECTIONS]
+    found = [(number, expected[LEDGER.name][number]) for number in chosen]
+    return [(number, (*row[:place], row[place] + 1, *row[place + 1 :])) for number, row in found]
+
+
+def corrected(expected: Rows, found: Rows) -> Rows:
+    """Return the content of a stock after as many corrections as a snapshot shows.
+
+    An archived row is never changed: its correction is a row with a new number, and the old one no longer counts.
+
+    Args:
+        expected: From :func:`stock_rows`.
+        found: What the snapshot shows.
+
+    Returns:
+        What it must show.
+    """
+    shown = found[LEDGER.name]
+    rows = dict(expected[LEDGER.name])
+    last = max(rows)
+    place = LEDGER.column_names.index("recorded_at")
+    for new, (old, row) in enumerate(corrections(expected), start=last + 1):
+        if new in shown:
+            del rows[old]
+            rows[new] = (*row[:place], shown[new][place], *row[place + 1 :])
+    return {**expected, LEDGER.name: rows}
+
+
+def count_corrections(expected: Rows, found: Rows) -> int:
+    """Return how many corrections a snapshot shows."""
+    return len([number for number in found[LEDGER.name] if number > max(expected[LEDGER.name])])
 
 
 def create_stock(root: Path, rows: Rows) -> None:
@@ -107,7 +153,7 @@ def _insert(session: WriteSession, dataset: Dataset, rows: list[Row]) -> None:
 
 def _stored(column: Column, value: object) -> object:
     if isinstance(value, Decimal):
-        return format(value, "f") if column.type is LogicalType.MONEY else int(value.scaleb(8))
+        return money_text(value, column.name) if column.type is LogicalType.MONEY else int(value.scaleb(8))
     return value
 
 
@@ -140,3 +186,24 @@ def _market_trade(rng: random.Random, number: int, ts_us: int) -> Row:
         "recorded_at": NOW_US + number,
     }
     return tuple(values.get(name) for name in MARKET_TRADES.column_names)
+
+
+def _ledger_entry(rng: random.Random, number: int, ts_us: int) -> Row:
+    values: Mapping[str, Any] = {
+        "account": f"exchange/{number % 2}",
+        "entry_id": f"entry {number}",
+        "type": rng.choice(("deposit", "funding")),
+        "asset": rng.choice(_ASSETS),
+        "amount": Decimal(rng.randrange(1, 10**12)).scaleb(-6),
+        "reference": rng.choice((None, "a transfer")),
+        "occurred_at": ts_us,
+        "recorded_at": NOW_US + number,
+    }
+    return tuple(values.get(name) for name in LEDGER.column_names)
+
+
+_MAKERS: tuple[tuple[Dataset, Callable[[random.Random, int, int], Row]], ...] = (
+    (BALANCE_HISTORY, _balance),
+    (MARKET_TRADES, _market_trade),
+    (LEDGER, _ledger_entry),
+)
