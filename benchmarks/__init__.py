@@ -2,7 +2,8 @@
 
 ``python -m benchmarks`` runs all of them and prints one table of figures against limits; ``python -m benchmarks.NAME``
 runs one. ``--size small`` only shows that the code runs; ``--write`` appends one JSON line a run to
-``benchmarks/results/NAME.jsonl``, ``--json`` prints the same lines instead of tables.
+``benchmarks/results/NAME.jsonl``, and with full runs makes ``docs/benchmarks.md`` anew; ``--json`` prints the lines
+instead of tables.
 
 Absolute times are those of the machine, so a limit is where possible a ratio: ours against the raw library doing the
 same work on the same kind of file in the same run, the two taking turns. Peers (aiosqlite, SQLAlchemy, Redis; extra

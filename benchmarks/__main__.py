@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from benchmarks.figures import Measure, add_options, console, finish, run_benchmark, table
+from benchmarks.page import write_page
 
 ORDER = (
     "start_up",
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console(to_stderr=True).print(f"measuring {name} ...", style="dim")
         runs.append(run_benchmark(name, load(name), options.size))
     code = finish(runs, options)
+    if options.write and options.size == "full":
+        write_page()
     if not options.json:
         limited = [figure for run in runs for figure in run.figures if figure.limits]
         console().print(table(f"against the limits ({options.size})", limited))

@@ -209,7 +209,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--size", choices=get_args(Size), default="full", help="small only shows that it runs"
     )
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of tables")
-    parser.add_argument("--write", action="store_true", help="append to benchmarks/results/NAME.jsonl")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="append to benchmarks/results/NAME.jsonl; a full run of several: the page",
+    )
 
 
 def finish(runs: Sequence[Run], options: argparse.Namespace) -> int:

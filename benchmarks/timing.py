@@ -56,6 +56,11 @@ class Paired:
         return max(self._ours), max(self._raw)
 
     @property
+    def least(self) -> tuple[float, float]:
+        """The smallest of each, for times, for the same reason."""
+        return min(self._ours), min(self._raw)
+
+    @property
     def ours(self) -> float:
         """Median of ours."""
         return statistics.median(self._ours)

@@ -9,13 +9,25 @@ import msgspec
 import pytest
 
 from benchmarks import __main__ as summary
-from benchmarks import figures
+from benchmarks import figures, page
 from benchmarks.figures import Figure, Limit, Run
 from benchmarks.peer_libraries import LIBRARIES, why_absent
 from benchmarks.timing import Paired, spread
 
 ABSENT = {name for name in LIBRARIES if why_absent(name) is not None}
-SUPPORT = {"__init__", "__main__", "books", "figures", "peer_libraries", "peers", "processors", "resident", "timing", "workload"}
+SUPPORT = {
+    "__init__",
+    "__main__",
+    "books",
+    "figures",
+    "page",
+    "peer_libraries",
+    "peers",
+    "processors",
+    "resident",
+    "timing",
+    "workload",
+}
 FOLDER = Path(summary.__file__).parent
 
 
@@ -54,6 +66,24 @@ def test_a_run_is_appended_as_one_line(tmp_path: Path) -> None:
         path = figures.append(run, tmp_path / "results")
     lines = path.read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=Run) for line in lines] == [run, run]
+
+
+def test_the_page_shows_the_last_full_run_with_its_limits(tmp_path: Path) -> None:
+    kept = Figure(
+        name="first", unit="us", ours=3, raw=2, peers={"Redis": None, "aiosqlite": 25.5}, point="A2",
+        limits=(Limit(of="ratio", at_most=1.5),),
+    )  # fmt: skip
+    missed = Figure(name="second", unit="us", ours=7_000, point="A7", limits=(Limit(of="ours", at_most=60),))
+    older = figures.run_benchmark("memory", lambda _size: [Figure(name="older", unit="us", ours=1)], "full")
+    newer = figures.run_benchmark("memory", lambda _size: [kept, missed], "full")
+    small = figures.run_benchmark("memory", lambda _size: [Figure(name="small", unit="us", ours=1)], "small")
+    gone = figures.run_benchmark("no_more", lambda _size: [Figure(name="gone", unit="us", ours=1)], "full")
+    for run in (older, newer, small, gone):
+        figures.append(run, tmp_path / "results")
+    text = page.write_page(tmp_path / "results", tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert "| first | us | 3 | 2 | 1.5x | Redis absent, aiosqlite 25.5 | <= 1.5x raw (A2) | yes |" in text
+    assert "| second | us | 7,000 |  |  |  | <= 60 (A7) | **no** |" in text
+    assert not any(f"| {name} |" in text for name in ("older", "small", "gone"))
 
 
 @pytest.mark.parametrize(
