@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 _SCHEDULING = "/proc/self/task/{}/schedstat"
 _STATISTICS = Path("/proc/stat")
+_QUIET_SHARE = 0.05
 _IDLE = (3, 4)
 """Places of idle and iowait in the first line of /proc/stat."""
 
@@ -54,6 +56,27 @@ class Others:
             possible_s = (time.perf_counter() - self._begun_s) * (os.cpu_count() or 1)
             others_s = busy_s - self._busy_s - (_ours_s() - self._ours_s)
             self.share = min(1.0, max(0.0, others_s / possible_s))
+
+
+def rounds(least: int, quiet: int, most: int) -> Iterator[int]:
+    """Count rounds until some of them had the processors to themselves: a busy neighbour is waited out, for a while.
+
+    Args:
+        least: Rounds there are anyway.
+        quiet: Rounds wanted in which other processes took less than a twentieth of the processors; where the system
+            does not tell, every round counts as one.
+        most: Rounds after which to give up.
+
+    Yields:
+        The round's number, from 0.
+    """
+    found = 0
+    for number in range(max(least, most)):
+        with Others() as others:
+            yield number
+        found += others.share is None or others.share < _QUIET_SHARE
+        if number + 1 >= least and found >= quiet:
+            return
 
 
 def _ours_s() -> float:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from benchmarks.books import Books, record_books
 from benchmarks.figures import Figure, Limit, Size, main
-from benchmarks.processors import Others, Waiting
+from benchmarks.processors import Others, Waiting, rounds
 from benchmarks.timing import spread
 from benchmarks.workload import START_S, asset_name, record_market_trades
 from hybridstore.aio import TradingBotStorageSystem
@@ -35,7 +35,8 @@ from hybridstore.operations.maintenance import run_in_process
 from hybridstore.store import HybridStore
 
 P99_MS_MAX = 1.0
-ROUNDS = {"small": 1, "full": 5}
+ROUNDS = {"small": (1, 0, 1), "full": (5, 2, 10)}
+"""Rounds, how many of them without busy neighbours, and the most that are made for that."""
 ROWS = {"small": 3_000, "full": 400_000}
 IDLE_S = {"small": 0.1, "full": 1.0}
 MARKETS = 100
@@ -98,7 +99,7 @@ async def _measure(root: Path, books: Books, size: Size) -> list[Figure]:
     patient = DatabaseConfig(balance_query_timeout=_PATIENCE_MS, position_query_timeout=_PATIENCE_MS)
     async with TradingBotStorageSystem(root, config=patient, maintenance="off") as storage:
         reads = _reads(storage, books)
-        for number in range(ROUNDS[size]):
+        for number in rounds(*ROUNDS[size]):
             first = number * ROWS[size]
             await asyncio.to_thread(record_market_trades, storage.store.database, ROWS[size], DAYS, first)
             alone.append(Round(await _read_until(reads, asyncio.create_task(asyncio.sleep(IDLE_S[size])))))
