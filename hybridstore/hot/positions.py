@@ -6,6 +6,8 @@ import uuid
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
+
 from hybridstore.errors import Conflict, InvalidValue, NotFound
 from hybridstore.hot.archived import Wanted, find_archived
 from hybridstore.hot.commits import touches
@@ -18,13 +20,14 @@ from hybridstore.portfolio.position import (
     LONG,
     OPEN,
     PositionEvent,
+    PositionState,
     apply_fill,
     apply_mark,
     open_position,
 )
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.books import POSITIONS
-from hybridstore.schema.types import check_text, money_text
+from hybridstore.schema.types import MONEY_INTEGER_DIGITS, check_text, money_text
 
 _AMOUNTS = PositionEvent._fields[1:]
 
@@ -120,7 +123,7 @@ def fill_position(
         result = held._replace(
             state=change.before,
             event_seq=held.event_seq + 1,
-            updated_us=occurred_us,
+            updated_us=max(held.updated_us, occurred_us),
             closed_us=occurred_us if closed else None,
             close_reason="fill" if closed else None,
         )
@@ -170,7 +173,7 @@ def close_position(
     closed = held._replace(
         state=change.before,
         event_seq=held.event_seq + 1,
-        updated_us=occurred_us,
+        updated_us=max(held.updated_us, occurred_us),
         closed_us=occurred_us,
         close_reason=None if reason is None else check_text(reason, "reason"),
     )
@@ -198,7 +201,7 @@ def price_position(session: WriteSession, position_id: str, price: Decimal) -> P
     if price <= 0:
         raise InvalidValue(f"price={price}: must be more than zero")
     held = _open(session, position_id)
-    marked = held._replace(state=apply_mark(held.state, price), updated_us=session.ts_us)
+    marked = held._replace(state=_marked(held.state, price), updated_us=session.ts_us)
     _keep(session, marked)
     return present(marked)
 
@@ -212,7 +215,8 @@ def write_mark(session: WriteSession, update: MarkUpdate) -> int:
         update: The checked prices.
 
     Returns:
-        How many positions were marked; none by prices that are older than what is known.
+        How many positions were marked; none by prices that are older than what is known, of the market or of the
+        position.
     """
     return _mark(session, update) or 0
 
@@ -236,10 +240,22 @@ def _mark(session: WriteSession, update: MarkUpdate) -> int | None:
     if marked_us is None:
         return None
     open_ids = _open_ids_of_symbol(session, update.symbol)
+    marked = 0
     for position_id in open_ids:
         held = _open(session, position_id)
-        _keep(session, held._replace(state=apply_mark(held.state, update.mark), updated_us=marked_us))
-    return len(open_ids)
+        if marked_us < held.updated_us:
+            continue  # the position was not yet what it is now, or not yet there
+        _keep(session, held._replace(state=_marked(held.state, update.mark), updated_us=marked_us))
+        marked += 1
+    return marked
+
+
+def _marked(state: PositionState, mark: Decimal) -> PositionState:
+    """Mark a position; an extreme that no column can hold is left out, so that others can be marked beside it."""
+    marked = apply_mark(state, mark)
+    if max(marked.max_favourable.adjusted(), marked.max_adverse.adjusted()) < MONEY_INTEGER_DIGITS:
+        return marked
+    return msgspec.structs.replace(state, mark_price=mark)
 
 
 def _open(session: WriteSession, position_id: str) -> Held:

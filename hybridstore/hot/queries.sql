@@ -57,7 +57,7 @@ SELECT user_version FROM pragma_user_version
 
 -- name: marks_of
 -- Marks of the markets in a JSON list: one statement, because each row that is stepped to may wait for the interpreter.
-SELECT symbol, mark FROM marks WHERE symbol IN (SELECT value FROM json_each(?))
+SELECT symbol, mark, marked_at FROM marks WHERE symbol IN (SELECT value FROM json_each(?))
 
 -- name: open_orders
 -- Every open order of an account.

@@ -62,8 +62,12 @@ class PortfolioReader:
             wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)}
             wanted.update(market.symbol for market in markets)
             listed = msgspec.json.encode(sorted(wanted)).decode()
-            marks = {
-                symbol: Decimal(mark) for symbol, mark in transaction.rows(statements["marks_of"], (listed,))
-            }
+            marked = transaction.rows(statements["marks_of"], (listed,))
+        marks = {symbol: Decimal(mark) for symbol, mark, _ in marked}
+        moments = {symbol: marked_us for symbol, _, marked_us in marked}
+        for position in held:  # one may have been marked by hand since
+            mark, symbol = position.state.mark_price, position.symbol
+            if mark is not None and position.updated_us > moments.get(symbol, 0):
+                marks[symbol], moments[symbol] = mark, position.updated_us
         positions = [(position.position_id, position.symbol, position.state) for position in held]
         return summarize(account, balances, positions, marks, base_currency, debts)

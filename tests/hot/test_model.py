@@ -115,10 +115,15 @@ class StoreAgainstTwin(RuleBasedStateMachine):
 
     @rule(symbol=st.sampled_from(PERPS), price=PRICES, moment=MOMENTS)
     def record_mark(self, symbol: str, price: Decimal, moment: int) -> None:
+        changed = rows(
+            self.store, "SELECT updated_at FROM positions WHERE symbol = ? AND status = 'OPEN'", (symbol,)
+        )
+        assert len(changed) == sum(
+            1 for (_, held), amount in self.twin.net.items() if held == symbol and amount
+        )
         marked = self.store.record_mark(symbol, mark=price, marked_at=moment)
         taken = moment >= self.twin.marks.get(symbol, (0, price))[0]
-        opened = sum(1 for (_, held), amount in self.twin.net.items() if held == symbol and amount)
-        assert marked == (opened if taken else 0)
+        assert marked == (sum(last_us <= moment for (last_us,) in changed) if taken else 0)
         if taken:
             self.twin.marks[symbol] = (moment, price)
 
