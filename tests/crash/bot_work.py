@@ -79,7 +79,7 @@ def expected(stream: str, run: int, count: int, base_us: int) -> State:
 
 
 def _asset(number: int) -> str:
-    return f"A{number % 3}"
+    return f"A{number % 4}"
 
 
 def _balance(account: str, run: int, number: int, base_us: int) -> Action:
