@@ -1,8 +1,9 @@
 """Orders: their present state, and each state they were reported in.
 
-Reports come late, twice and in any order. A report counts when it is further than what is known: of a later moment, or
-of the same moment with a final status or more filled. Of one that is not further, only what nobody said before is
-taken. So the same reports in any order, told as often as one likes, leave the same order.
+Reports come late, twice and in any order. A report counts when it is further than what is known: it is final and what
+is known is not (no exchange opens an order again, and clocks differ), or it is of a later moment, or of the same moment
+with more filled. Of one that is not further, only what nobody said before is taken. So the same reports in any order,
+told as often as one likes, leave the same order.
 """
 
 from __future__ import annotations
@@ -152,8 +153,8 @@ def _joined(known: list[Any], told: list[Any], *, timeless: bool) -> list[Any]:
     return [ours if ours is not None else theirs for ours, theirs in zip(first, second, strict=True)]
 
 
-def _progress(row: list[Any]) -> tuple[int, bool, Decimal]:
-    return row[_UPDATED], row[_STATUS] != "open", Decimal(row[_FILLED])
+def _progress(row: list[Any]) -> tuple[bool, int, Decimal]:
+    return row[_STATUS] != "open", row[_UPDATED], Decimal(row[_FILLED])
 
 
 def _same(one: list[Any], other: list[Any]) -> bool:

@@ -120,3 +120,18 @@ def test_asking_for_what_is_no_name(store: HybridStore) -> None:
     for wrong in ((None, "1"), ("BTC/USDT", 5), ("BTC/USDT", "1", None)):
         with pytest.raises(InvalidValue):
             ask(*wrong)
+
+
+@pytest.mark.parametrize("late", [{}, {"updated_at": START_US + 10}])
+def test_an_order_that_is_final_is_not_opened_again(store: HybridStore, late: dict[str, Any]) -> None:
+    tell(store, LIFE[3])
+    assert not tell(store, {"status": "open", "filled": 0, **late})
+    assert values(order(store).status, order(store).filled) == ("closed", 3)
+
+
+def test_the_end_of_an_order_counts_whatever_clock_it_is_told_by(store: HybridStore) -> None:
+    """The first report had no time, and the exchange's clock is behind this machine's."""
+    assert tell(store, {"status": "open", "filled": 0})
+    assert tell(store, {"status": "closed", "filled": 3, "updated_at": START_US - 200_000})
+    assert values(order(store).status, order(store).filled) == ("closed", 3)
+    assert store.get_open_orders() == []
