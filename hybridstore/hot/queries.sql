@@ -56,8 +56,12 @@ WHERE state IN ('claimed', 'publishing')
 SELECT user_version FROM pragma_user_version
 
 -- name: marks_of
--- Marks of the markets in a JSON list: one statement, because each row that is stepped to may wait for the interpreter.
-SELECT symbol, mark, marked_at FROM marks WHERE symbol IN (SELECT value FROM json_each(?))
+-- Marks of the markets in a JSON list, as one row: each row that is stepped to may wait for the interpreter.
+SELECT json_group_array(json_array(symbol, mark, marked_at)) FROM json_each(?) CROSS JOIN marks ON symbol = value
+
+-- name: holdings_of_account
+-- Balance and debt of every asset of an account, as one row for the same reason.
+SELECT json_group_array(json_array(asset, balance, debt)) FROM balances WHERE account = ?
 
 -- name: open_orders
 -- Every open order of an account.

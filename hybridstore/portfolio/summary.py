@@ -14,6 +14,7 @@ Prices come from marks; a position's own mark serves where its market has none. 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
@@ -123,6 +124,7 @@ def price_of(asset: str, base_currency: str, marks: Mapping[str, Decimal]) -> De
     return divide(ONE, other) if other else None
 
 
+@functools.lru_cache(maxsize=4096)
 def price_symbols(asset: str, base_currency: str) -> tuple[str, str, str, str]:
     """Return the markets that can price an asset, the best first.
 
