@@ -256,7 +256,7 @@ def _record(session: WriteSession, update: BalanceUpdate) -> bool:
     """Record a report unless it is known; return whether anything was written."""
     ts_us = session.ts_us
     account, asset, total = update.account, update.asset, update.balance
-    changed_us = ts_us if update.changed_us is None else update.changed_us
+    changed_us = ts_us if update.changed_us is None else session.timely(update.changed_us, "changed_at")
     key = ("balance", account, asset)
     last = session.memory.get(key) or _load_last(session, key)
     newest = last is None or changed_us >= last.updated_us

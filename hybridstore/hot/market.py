@@ -147,7 +147,7 @@ def store_mark(session: WriteSession, update: MarkUpdate) -> int | None:
     Returns:
         The moment they are of, us UTC; None where later ones are known.
     """
-    marked_us = session.ts_us if update.marked_us is None else update.marked_us
+    marked_us = session.ts_us if update.marked_us is None else session.timely(update.marked_us, "marked_at")
     key = ("mark", update.symbol)
     known_us: int | None = session.memory.get(key)
     if known_us is None:

@@ -119,7 +119,7 @@ def write_order(session: WriteSession, row: list[Any]) -> bool:
         ArchiveNeeded: It must be looked up first whether the order is archived.
     """
     stored = list(row)
-    stored[_UPDATED] = session.ts_us if row[_UPDATED] is None else row[_UPDATED]
+    stored[_UPDATED] = session.ts_us if row[_UPDATED] is None else session.timely(row[_UPDATED], "updated_at")
     stored[_RECORDED] = session.ts_us
     key = key_of(ORDERS, stored)
     found = session.one("find_orders", key)

@@ -53,7 +53,7 @@ def write_position(session: WriteSession, order: PositionOrder) -> Position:
             f"position {order.position_id!r} exists already, on {known.symbol} of {known.account}",
             hint="choose another id, or record a fill for it",
         )
-    opened_us = session.ts_us if order.opened_us is None else order.opened_us
+    opened_us = session.ts_us if order.opened_us is None else session.timely(order.opened_us, "opened_at")
     state = open_position(order.side, order.fill)
     held = Held(
         order.position_id, order.account, order.symbol, state, 1, opened_us, opened_us,
@@ -164,7 +164,7 @@ def close_position(
         NotFound: There is no open position of this id.
     """
     held = _open(session, position_id)
-    occurred_us = session.ts_us if closed_us is None else closed_us
+    occurred_us = session.ts_us if closed_us is None else session.timely(closed_us, "closed_at")
     side = "sell" if held.state.side == "LONG" else "buy"
     state = held.state
     change = apply_fill(state, FillInput(side, price, state.amount, state.contract_size, state.inverse))

@@ -7,7 +7,8 @@ from typing import Any
 
 import apsw
 
-from hybridstore.clock import Clock
+from hybridstore.clock import DAY_US, Clock
+from hybridstore.errors import InvalidValue
 from hybridstore.hot.known import NOTHING, Known
 from hybridstore.schema.types import moment
 
@@ -17,6 +18,8 @@ TS_START = 1 << 50
 """No commit time is below this (2005-09-05), for the same reason."""
 MEMORY_MAX = 100_000
 """Remembered rows at the most (about 100 MB): positions come and go for as long as a bot runs."""
+AHEAD_MAX_US = DAY_US
+"""How far ahead of the commit a moment may be: clocks differ by seconds, wrong units and years by much more."""
 READ_CLOCK = "SELECT seq, ts FROM commit_clock WHERE slot = 1"
 WRITE_CLOCK = "UPDATE commit_clock SET seq = ?, ts = ? WHERE slot = 1"
 
@@ -70,6 +73,26 @@ class WriteSession:
         self.seq = seq + 1
         self.ts_us = max(ts_us + 1, self._clock.now_us(), TS_START)
         self.recorded_at = moment(self.ts_us)
+
+    def timely(self, ts_us: int, column: str) -> int:
+        """Refuse a moment that lies far ahead: what is latest would stay so until then.
+
+        Args:
+            ts_us: The moment, us UTC.
+            column: Its name, for the message.
+
+        Returns:
+            The moment.
+
+        Raises:
+            InvalidValue: It is more than a day after the commit.
+        """
+        if ts_us > self.ts_us + AHEAD_MAX_US:
+            raise InvalidValue(
+                f"{column}={moment(ts_us).isoformat()}: more than a day after now ({self.recorded_at.isoformat()})",
+                hint="correct the time, or the machine's clock",
+            )
+        return ts_us
 
     def finish(self) -> None:
         """Run what was put off and advance the commit clock: the transaction's last statement."""

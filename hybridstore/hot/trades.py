@@ -119,7 +119,9 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
         found, archived = _find(session, order, key)
         if found is not None:
             return _known(session, order, found, archived=archived)
-    executed_us = session.ts_us if order.executed_us is None else order.executed_us
+    executed_us = session.ts_us
+    if order.executed_us is not None:
+        executed_us = session.timely(order.executed_us, "executed_at")
     effect = fill_position(
         session,
         order.account,
