@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -65,8 +66,20 @@ class TradingBotStorageSystem(AsyncDesk):
         self.query_optimizer = QueryOptimizer(self.store.database)
 
     async def initialize(self) -> None:
-        """Open the store, creating or upgrading it where needed. A second call does nothing."""
-        await asyncio.to_thread(self.store.open)
+        """Open the store, creating or upgrading it where needed. A second call does nothing.
+
+        Cancelled while it opens, it waits until the store is open and closes it again.
+        """
+        was_open = self.store.database.is_open
+        opening = asyncio.ensure_future(asyncio.to_thread(self.store.open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(Exception):  # the caller wants no store: why it did not open is nothing to them
+                await opening
+            if not was_open:
+                await asyncio.to_thread(self.store.close)
+            raise
 
     async def close(self) -> None:
         """Commit what is queued and close everything. A second call does nothing."""

@@ -254,3 +254,24 @@ async def test_the_parts_by_themselves(tmp_path: Path) -> None:
     assert await queries.position_queries.get_open_positions() == [marked]
     await database.close()
     await database.close()
+
+
+async def test_a_store_whose_opening_is_cancelled_is_closed(tmp_path: Path) -> None:
+    before = {thread.name for thread in threading.enumerate() if thread.name.startswith("hybridstore")}
+    storage = TradingBotStorageSystem(tmp_path / "root", maintenance="off")
+    opening = asyncio.ensure_future(storage.initialize())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert not storage.store.database.is_open
+    after = {thread.name for thread in threading.enumerate() if thread.name.startswith("hybridstore")}
+    assert after == before
+    async with storage:
+        await storage.record_balance_update("BTC", 1)
+        again = asyncio.ensure_future(storage.initialize())
+        await asyncio.sleep(0)
+        again.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await again
+        assert storage.store.database.is_open, "it was open before"
