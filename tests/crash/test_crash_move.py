@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def test_power_cuts_during_a_move_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
-    verdict = cut_power(tmp_path, seed, 600, resume_every=20)
-    assert (verdict.images, verdict.resumed) == (600, 30)
+    verdict = cut_power(tmp_path, seed, 600, resume_every=40)
+    assert (verdict.images, verdict.resumed) == (600, 15)
     assert not verdict.problems, (len(verdict.problems), verdict.problems[0])
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KILLS_MIN = 60
-_KILLS = 80
+_KILLS = 70
 _BUDGET_S = 45.0
 """Enough for all kills where movers are forked; elsewhere the least number is killed."""
 _SOAK_KILLS = 600
