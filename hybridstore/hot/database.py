@@ -310,7 +310,8 @@ class DatabaseManager:
                 raise
             bootstrap(self.config, self.statements)
         except HybridStoreError:
-            if created:
+            # Another process may have opened it meanwhile: what it wrote is not this one's to delete.
+            if created and self.path.exists() and not self.path.stat().st_size:
                 self.path.unlink(missing_ok=True)
             raise
         if created:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from hybridstore.durable import PRIVATE_DIR_MODE, PRIVATE_FILE_MODE, make_directories
@@ -138,11 +139,11 @@ class ReserveFile:
                 return True
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(
-                    os.urandom(self._size_bytes)
-                )  # a compressing file system sets nothing aside for zeros
-        except OSError:
-            self.release()
+                for _ in range(self._size_bytes // _MIB):
+                    file.write(os.urandom(_MIB))  # a compressing file system sets nothing aside for zeros
+        except (OSError, MemoryError):  # the store is open already, and goes on without
+            with suppress(OSError):
+                self.release()
             return False
         return True
 

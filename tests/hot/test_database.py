@@ -11,7 +11,14 @@ import apsw
 import pytest
 
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
-from hybridstore.errors import ConfigError, HybridStoreError, SchemaMismatch, StoreCorrupt, StoreError
+from hybridstore.errors import (
+    ConfigError,
+    HybridStoreError,
+    SchemaMismatch,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+)
 from hybridstore.hot import database as database_module
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.store import HybridStore
@@ -182,3 +189,45 @@ def test_a_store_stays_where_it_was_made_and_follows_the_settings_it_can(root: P
         config.database_path = "elsewhere"
     assert database.config.max_connections == 1
     assert database.path == root / DATABASE_NAME
+
+
+OTHER = """
+import sys
+from hybridstore.store import HybridStore
+with HybridStore(sys.argv[1]) as store:
+    store.record_balance_update("BTC", 1)
+"""
+
+
+def test_what_another_process_wrote_is_not_deleted_when_opening_fails(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It found the empty file that this process had just made, and got the lock in time."""
+
+    def fail(*_: object) -> None:
+        run(OTHER, root)
+        raise StoreBusy("as when the lock was not had in time")
+
+    monkeypatch.setattr("hybridstore.hot.database.bootstrap", fail)
+    with pytest.raises(StoreBusy):
+        HybridStore(root).open()
+    monkeypatch.undo()
+    with HybridStore(root) as store:
+        assert store.get_latest_balance("BTC") is not None
+
+
+def test_a_reserve_that_cannot_be_kept_keeps_no_store_closed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(size_bytes: int) -> bytes:
+        assert size_bytes <= 1 << 20, "no more of it than that is ever in memory"
+        raise MemoryError
+
+    with HybridStore(root) as store:
+        reserve = store.database._reserve
+        assert reserve.release()
+        monkeypatch.setattr("hybridstore.hot.folder.os.urandom", fail)
+        assert not reserve.keep()
+        monkeypatch.undo()
+        assert reserve.keep()
+        assert store.record_balance_update("BTC", 1).balance == 1
