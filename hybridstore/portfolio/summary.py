@@ -167,7 +167,7 @@ def summarize(
     prices = _Prices(base_currency, known)
     assets = _holdings(balances, debts or {}, prices)
     cash = total(held.value or ZERO for held in assets)
-    debt = total(prices.convert(held.debt, held.asset) or ZERO for held in assets)
+    debt = total(prices.convert(held.debt, held.asset) or ZERO for held in assets if held.debt)
     positions_value = unrealized = realized = fees = funding = ZERO
     opened = []
     for position_id, symbol, state in valued:
@@ -206,7 +206,7 @@ def _holdings(
     for asset in {**balances, **debts}:
         amount, debt = balances.get(asset, ZERO), debts.get(asset, ZERO)
         if amount or debt:
-            value = prices.convert(subtract(amount, debt), asset)
+            value = prices.convert(subtract(amount, debt) if debt else amount, asset)
             held.append(Holding(asset, amount, prices.of(asset), value, debt))
     return held
 
@@ -227,9 +227,11 @@ class _Prices:
 
     def of(self, asset: str) -> Decimal | None:
         """Return an asset's price, or None."""
-        if asset not in self._found:
-            self._found[asset] = price_of(asset, self._base_currency, self._marks)
-        return self._found[asset]
+        try:
+            return self._found[asset]
+        except KeyError:
+            price = self._found[asset] = price_of(asset, self._base_currency, self._marks)
+            return price
 
     def convert(self, amount: Decimal, asset: str) -> Decimal | None:
         """Return what an amount is worth, or None and note the asset as missing."""
