@@ -18,9 +18,9 @@ class Books(NamedTuple):
 
     Attributes:
         assets: Those with a balance.
-        symbols: One market of each asset, with an open position, an order, fills and a mark.
-        position_ids: The open positions.
-        order_ids: The orders.
+        symbols: One market of each asset, with a mark.
+        position_ids: The open positions, in the first of the markets.
+        order_ids: The orders, in the same.
     """
 
     assets: list[str]
@@ -29,12 +29,13 @@ class Books(NamedTuple):
     order_ids: list[str]
 
 
-def record_books(store: HybridStore, count: int) -> Books:
+def record_books(store: HybridStore, count: int, traded: int | None = None) -> Books:
     """Fill an open store.
 
     Args:
         store: The store.
-        count: How many assets and markets.
+        count: How many assets and markets with a mark.
+        traded: In how many of the markets there are a position, an order and fills; None means in all.
 
     Returns:
         What is in its books now.
@@ -43,7 +44,7 @@ def record_books(store: HybridStore, count: int) -> Books:
     books = Books(assets, [f"{asset}/USDT" for asset in assets], [], [])
     store.batch_update_balances(balance_tuples(count * _UPDATES, count))
     store.record_marks([{"symbol": symbol, "bid": "100.25", "ask": "100.5"} for symbol in books.symbols])
-    for number, symbol in enumerate(books.symbols):
+    for number, symbol in enumerate(books.symbols[:traded]):
         order_id = f"order-{number:05d}"
         price = Decimal(10_000 + number).scaleb(-2)
         store.record_order(
