@@ -62,7 +62,9 @@ BALANCE_HISTORY = Dataset(
         _money("balance", "Total held, in units of the asset."),
         _money("hold_trade", "Held back for open orders."),
         _money("available", "balance - hold_trade."),
-        _money("change", "balance minus the one before; null for the first and for one told late.", nullable=True),
+        _money(
+            "change", "balance minus the one before; null for the first and for one told late.", nullable=True
+        ),
         _money(
             "change_percentage", "100 * change / previous, 8 places half even; null from zero.", nullable=True
         ),
