@@ -21,13 +21,18 @@ from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.records import Record
 from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, unrecorded_files
-from hybridstore.retention.mover import Mover, OnStep
+from hybridstore.retention.mover import Mover, OnStep, needs_several_files
 from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
 from hybridstore.retention.steps import AUDIT_HEAD, Move, record
 from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, find_leftovers
 from hybridstore.schema.types import moment
 
 LOCK_NAME = ".mover.lock"
+
+
+_ROUNDS_MAX = 3
+"""How often a run looks for what was recorded meanwhile; else it would never end while somebody tells an old history.
+Of a unit too large for one file it moves all."""
 
 
 class Progress(Record, frozen=True, gc=False):
@@ -110,6 +115,9 @@ class DataRetentionManager:
             ]
         return found
 
+    def _due(self, mover: Mover, now_us: int | None) -> list[PlannedMove]:
+        return [one for one in self.plan(now_us) if mover.may_move(one)]
+
     def plan(self, now_us: int | None = None) -> list[PlannedMove]:
         """Say what would move now, and why.
 
@@ -163,14 +171,19 @@ class DataRetentionManager:
             complete = False
             try:
                 resumed += mover.resume()
-                # A unit too large for one file comes again, one that failed does not.
-                while moves := [one for one in self.plan(now_us) if mover.may_move(one)]:
+                moves, rounds = self._due(mover, now_us), 1
+                while moves:
                     state.begin(moves)
                     for planned in moves:
                         _check(stop)
                         state.enter(planned)
                         with mover.noting(planned.unit.dataset, planned.unit.start_us):
                             moved.extend(filter(None, [mover.move(planned)]))
+                    large = {one.unit[:2] for one in moves if needs_several_files(one)}
+                    moves = self._due(mover, now_us)
+                    if rounds >= _ROUNDS_MAX:
+                        moves = [one for one in moves if one.unit[:2] in large]
+                    rounds += 1
                 if is_certain:
                     swept += self.sweep()
                 strange += len(find_leftovers(self._database).strange)

@@ -63,6 +63,18 @@ OnStep = Callable[[str], None]
 OnRows = Callable[[int], None]
 
 
+def needs_several_files(planned: PlannedMove) -> bool:
+    """Say whether a unit is too large for one file, so that moving it once leaves rows behind.
+
+    Args:
+        planned: The planned move.
+
+    Returns:
+        Whether it has more than :data:`FILE_ROWS_MAX` rows.
+    """
+    return planned.unit.row_count > FILE_ROWS_MAX
+
+
 class Mover:
     """Moves units of a store.
 
@@ -181,7 +193,7 @@ class Mover:
     def _claim(self, dataset: Dataset, planned: PlannedMove) -> Move:
         unit = planned.unit
         max_id = unit.id_max
-        if unit.row_count > FILE_ROWS_MAX:
+        if needs_several_files(planned):
             # Found before the lock is taken: it reads up to the whole table.
             limit = {"start_us": unit.start_us, "end_us": unit.end_us, "rows": FILE_ROWS_MAX}
             max_id = self._database.readers.rows(self._database.statements[f"limit_{dataset.name}"], limit)[

@@ -197,3 +197,21 @@ def test_status_tells_what_is_due_open_and_archived(
         == after["audit_entries"] - after["archived"]["market_trades"]["files"]
     )
     assert len(all_rows(database, MARKET_TRADES)) == 60
+
+
+def test_a_run_ends_though_old_rows_are_recorded_all_the_while(
+    database: DatabaseManager, manager: DataRetentionManager, rng: random.Random
+) -> None:
+    told = 0
+
+    def tell_more(_: Progress) -> None:
+        nonlocal told
+        told += 1
+        insert(database, LEDGER, make_rows(LEDGER, rng, 1, number=1000 + told))
+        assert told < 50, "it goes on for as long as somebody records"
+
+    first = manager.run(progress=tell_more)
+    assert first.rows >= 100
+    assert hot_rows(database, LEDGER), "what came meanwhile waits for the next run"
+    manager.run()
+    assert not hot_rows(database, LEDGER)
