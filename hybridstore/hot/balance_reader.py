@@ -7,6 +7,7 @@ from typing import Any
 
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Balance
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.reader import listed
 from hybridstore.schema.types import check_name, moment
 
 _ZERO = Decimal(0)
@@ -89,5 +90,7 @@ class BalanceReader:
         )
 
     def _load(self, account: str) -> tuple[Balance, ...]:
-        rows = self._database.readers.rows(self._all, (account,), self._config.balance_query_timeout)
-        return tuple([decode_balance(row) for row in rows])
+        database = self._database
+        rows = database.readers.rows(self._all, (account,), self._config.balance_query_timeout)
+        record = database.cache.record
+        return tuple([record((account, row[1]), row, decode_balance) for row in listed(rows)])

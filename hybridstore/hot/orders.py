@@ -19,6 +19,7 @@ from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.commits import touches
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.known import Stored
+from hybridstore.hot.reader import listed
 from hybridstore.hot.rows import Claimed, key_of, supersede_row, write_rows
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
@@ -273,7 +274,7 @@ class OrderReader:
             ("open_orders", (account,)) if symbol is None else ("open_orders_of_symbol", (account, symbol))
         )
         rows = database.readers.rows(database.statements[name], key, _timeout_ms(database))
-        return tuple([decode_order(row) for row in sorted(rows)])
+        return tuple([decode_order(row) for row in sorted(listed(rows))])
 
 
 def _timeout_ms(database: DatabaseManager) -> int:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from hybridstore.errors import InvalidValue
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.reader import listed
 from hybridstore.portfolio.fill import FillInput
 from hybridstore.portfolio.position import PositionState, unrealized_pnl
 from hybridstore.portfolio.symbols import parse_symbol
@@ -346,5 +347,6 @@ class PositionReader:
         timeout_ms = database.config.position_query_timeout
         rows = database.readers.rows(database.statements["open_positions"], (account,), timeout_ms)
         return sorted(
-            (held_of(database, row) for row in rows), key=lambda held: (held.opened_us, held.position_id)
+            (held_of(database, row) for row in listed(rows)),
+            key=lambda held: (held.opened_us, held.position_id),
         )

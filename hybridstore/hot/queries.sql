@@ -18,8 +18,8 @@ SELECT seq, ts FROM commit_clock WHERE slot = 1
 SELECT mark, seq, ts FROM commit_clock WHERE slot = 1
 
 -- name: balances_of_account
--- Latest balance of every asset of an account.
-SELECT account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at
+-- Latest balance of every asset of an account, as one row.
+SELECT json_group_array(json_array(account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at))
 FROM balances WHERE account = ?
 
 -- name: latest_balance
@@ -36,8 +36,8 @@ SELECT balance, updated_at, source FROM balances WHERE account = ? AND asset = ?
 SELECT position_id FROM positions WHERE symbol = ? AND status = 'OPEN'
 
 -- name: open_positions
--- Every open position of an account.
-SELECT id, position_id, account, symbol, side, status, amount, entry_price, entry_cost, mark_price, contract_size, inverse, leverage, margin_mode, liquidation_price, realized_pnl, fees, funding, peak_amount, max_favourable, max_adverse, opened_at, updated_at, closed_at, close_reason, event_seq, strategy, bot, recorded_at
+-- Every open position of an account, as one row.
+SELECT json_group_array(json_array(id, position_id, account, symbol, side, status, amount, entry_price, entry_cost, mark_price, contract_size, inverse, leverage, margin_mode, liquidation_price, realized_pnl, fees, funding, peak_amount, max_favourable, max_adverse, opened_at, updated_at, closed_at, close_reason, event_seq, strategy, bot, recorded_at))
 FROM positions WHERE account = ? AND status = 'OPEN'
 
 -- name: archived_by_dataset_and_tier
@@ -55,26 +55,27 @@ WHERE state IN ('claimed', 'publishing')
 -- Version of the schema the store is at; 0 for a new one.
 SELECT user_version FROM pragma_user_version
 
--- name: marks_of
--- Marks of the markets in a JSON list, as one row: each row that is stepped to may wait for the interpreter.
-SELECT json_group_array(json_array(symbol, mark, marked_at)) FROM json_each(?) CROSS JOIN marks ON symbol = value
-
--- name: holdings_of_account
--- Balance and debt of every asset of an account, as one row for the same reason.
-SELECT json_group_array(json_array(asset, balance, debt)) FROM balances WHERE account = ?
+-- name: what_is_held
+-- What an account's value comes from: balances and debts, open positions, and marks of the markets in a JSON list. One
+-- statement is one moment, and one row: whenever SQLite is asked again, another thread may have the interpreter first.
+SELECT
+  (SELECT json_group_array(json_array(asset, balance, debt)) FROM balances WHERE account = :account),
+  (SELECT json_group_array(json_array(id, position_id, account, symbol, side, status, amount, entry_price, entry_cost, mark_price, contract_size, inverse, leverage, margin_mode, liquidation_price, realized_pnl, fees, funding, peak_amount, max_favourable, max_adverse, opened_at, updated_at, closed_at, close_reason, event_seq, strategy, bot, recorded_at))
+   FROM positions WHERE account = :account AND status = 'OPEN'),
+  (SELECT json_group_array(json_array(symbol, mark, marked_at)) FROM json_each(:asked) CROSS JOIN marks ON symbol = value)
 
 -- name: open_orders
--- Every open order of an account.
-SELECT id, account, symbol, order_id, client_order_id, side, type, time_in_force, status, price,
+-- Every open order of an account, as one row.
+SELECT json_group_array(json_array(id, account, symbol, order_id, client_order_id, side, type, time_in_force, status, price,
   trigger_price, amount, filled, average, cost, reduce_only, post_only, created_at, updated_at,
-  last_trade_at, strategy, bot, recorded_at
+  last_trade_at, strategy, bot, recorded_at))
 FROM orders WHERE account = ? AND status = 'open'
 
 -- name: open_orders_of_symbol
--- The open orders of an account in one market.
-SELECT id, account, symbol, order_id, client_order_id, side, type, time_in_force, status, price,
+-- The open orders of an account in one market, as one row.
+SELECT json_group_array(json_array(id, account, symbol, order_id, client_order_id, side, type, time_in_force, status, price,
   trigger_price, amount, filled, average, cost, reduce_only, post_only, created_at, updated_at,
-  last_trade_at, strategy, bot, recorded_at
+  last_trade_at, strategy, bot, recorded_at))
 FROM orders WHERE account = ? AND symbol = ? AND status = 'open'
 
 -- name: last_trade

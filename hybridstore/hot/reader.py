@@ -9,16 +9,33 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 
 from hybridstore.errors import QueryTimeout, StoreClosed, StoreError
 from hybridstore.hot.connection import translate
 
 Row = tuple[Any, ...]
 NEVER = float("inf")
+_LISTED = msgspec.json.Decoder(list[tuple[Any, ...]])
 _INTERRUPT_S = 0.01
 """How often a statement that shall end is told so: it may only just be starting."""
 _STEPS = 1_000
 """Steps of SQLite's machine between two looks at the clock, some 20 us; a point read takes fewer."""
+
+
+def listed(rows: list[Row]) -> list[Row]:
+    """Take apart the one row of a statement that answers with a JSON list of rows.
+
+    Many rows are asked for in this way because SQLite is asked for each row by itself, and each time another thread
+    may have the interpreter first.
+
+    Args:
+        rows: What the statement returned.
+
+    Returns:
+        The rows it lists.
+    """
+    return _LISTED.decode(rows[0][0])
 
 
 class Reader:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.position_rows import held_of
-from hybridstore.hot.reader import Row
+from hybridstore.hot.position_rows import Held, held_of
+from hybridstore.hot.reader import Row, listed
 from hybridstore.portfolio.summary import PortfolioSummary, price_symbols, summarize
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_name
@@ -17,6 +19,23 @@ from hybridstore.schema.types import check_name
 _HOLDINGS = msgspec.json.Decoder(list[tuple[str, str, str | None]])
 _MARKS = msgspec.json.Decoder(list[tuple[str, str, int]])
 _READ_FROM = ("balances", "positions", "marks")
+
+
+class _Asked(NamedTuple):
+    """Which marks the last valuation of an account needed.
+
+    Attributes:
+        assets: What had to be priced.
+        symbols: Markets of its positions.
+        listed: Every market whose mark may price one of them, as a JSON list.
+    """
+
+    assets: frozenset[str]
+    symbols: frozenset[str]
+    listed: str
+
+
+_NOTHING_ASKED = _Asked(frozenset(), frozenset(), "[]")
 
 
 class PortfolioReader:
@@ -28,6 +47,7 @@ class PortfolioReader:
 
     def __init__(self, database: DatabaseManager) -> None:
         self._database = database
+        self._asked: dict[tuple[str, str], _Asked] = {}
 
     def summary(self, account: str = DEFAULT_ACCOUNT, base_currency: str = "USDT") -> PortfolioSummary:
         """Value an account at the latest marks.
@@ -38,40 +58,62 @@ class PortfolioReader:
 
         Returns:
             The summary; see :class:`hybridstore.portfolio.summary.PortfolioSummary`.
+
+        Raises:
+            QueryTimeout: It took longer than position_query_timeout.
         """
+        check_name(account, "account")
         check_name(base_currency, "base_currency")
         key = ("portfolio", account, base_currency)
         return self._database.cache.result(key, _READ_FROM, lambda: self._load(account, base_currency))
 
     def _load(self, account: str, base_currency: str) -> PortfolioSummary:
-        database = self._database
-        statements = database.statements
-        timeout_ms = database.config.position_query_timeout
-        with database.readers.transaction(timeout_ms) as transaction:
-            found = transaction.rows(statements["holdings_of_account"], (account,))[0]
-            balances, debts = database.cache.record(("holdings", account), found, _holdings)
-            held = [
-                held_of(database, row) for row in transaction.rows(statements["open_positions"], (account,))
-            ]
-            markets = [parse_symbol(position.symbol) for position in held]
-            assets = {
-                *(asset for asset, balance in balances.items() if balance),
-                *debts,
-                *(market.quote for market in markets),
-                *(market.profit_asset for market in markets),
-            }
-            wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)}
-            wanted.update(market.symbol for market in markets)
-            listed = msgspec.json.encode(sorted(wanted)).decode()
-            found = transaction.rows(statements["marks_of"], (listed,))[0]
-        priced = database.cache.record(("priced", account, base_currency), found, _marks)
-        marks, moments = dict(priced[0]), dict(priced[1])
+        database, key = self._database, (account, base_currency)
+        sql, timeout_ms = database.statements["what_is_held"], database.config.position_query_timeout
+        record = database.cache.record
+        asked = self._asked.get(key, _NOTHING_ASKED)
+        while True:
+            given = {"account": account, "asked": asked.listed}
+            holdings, positions, priced = database.readers.rows(sql, given, timeout_ms)[0]
+            balances, debts = record(("holdings", account), (holdings,), _holdings)
+            held = record(("held by", account), (positions,), self._held)
+            needed = _needed(balances, debts, held, base_currency, asked)
+            if needed is asked:
+                break
+            # What is held decides which marks are needed; it is asked again with these, which is rarely so.
+            asked = self._asked[key] = needed
+        known_marks, known_moments = record(("priced", *key), (priced,), _marks)
+        marks, moments = dict(known_marks), dict(known_moments)
         for position in held:  # one may have been marked by hand since
             mark, symbol = position.state.mark_price, position.symbol
             if mark is not None and position.updated_us > moments.get(symbol, 0):
                 marks[symbol], moments[symbol] = mark, position.updated_us
-        positions = [(position.position_id, position.symbol, position.state) for position in held]
-        return summarize(account, balances, positions, marks, base_currency, debts)
+        valued = [(position.position_id, position.symbol, position.state) for position in held]
+        return summarize(account, balances, valued, marks, base_currency, debts)
+
+    def _held(self, row: Row) -> list[Held]:
+        return [held_of(self._database, position) for position in listed([row])]
+
+
+def _needed(
+    balances: Mapping[str, Decimal],
+    debts: Mapping[str, Decimal],
+    held: list[Held],
+    base_currency: str,
+    asked: _Asked,
+) -> _Asked:
+    """Return which marks are needed; what was asked itself, where that is all."""
+    markets = [parse_symbol(position.symbol) for position in held]
+    assets = {asset for asset, balance in balances.items() if balance}
+    assets.update(debts)
+    for market in markets:
+        assets.update((market.quote, market.profit_asset))
+    symbols = {market.symbol for market in markets}
+    if assets == asked.assets and symbols == asked.symbols:
+        return asked
+    wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)} | symbols
+    listed_wanted = msgspec.json.encode(sorted(wanted)).decode()
+    return _Asked(frozenset(assets), frozenset(symbols), listed_wanted)
 
 
 def _holdings(row: Row) -> tuple[dict[str, Decimal], dict[str, Decimal]]:

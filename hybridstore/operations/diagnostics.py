@@ -26,6 +26,7 @@ from hybridstore.errors import HybridStoreError, QueryTimeout
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk
+from hybridstore.hot.reader import listed
 from hybridstore.hot.schema_manager import SchemaManager
 from hybridstore.hot.session import WriteSession
 
@@ -100,7 +101,7 @@ def run_diagnostics(database: DatabaseManager, account: str = DEFAULT_ACCOUNT) -
 
 def _on_the_store(database: DatabaseManager, account: str) -> list[dict[str, Any]]:
     desk = Desk(database)
-    held = database.readers.rows(database.statements["balances_of_account"], (account,))
+    held = listed(database.readers.rows(database.statements["balances_of_account"], (account,)))
     asset = held[0][1] if held else "USDT"
 
     def touch() -> None:

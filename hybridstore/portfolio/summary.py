@@ -206,9 +206,21 @@ def _holdings(
     for asset in {**balances, **debts}:
         amount, debt = balances.get(asset, ZERO), debts.get(asset, ZERO)
         if amount or debt:
-            value = prices.convert(subtract(amount, debt) if debt else amount, asset)
-            held.append(Holding(asset, amount, prices.of(asset), value, debt))
+            holding = _holding(asset, amount, debt, prices.of(asset))
+            if holding.value is None:
+                prices.missing[asset] = None
+            held.append(holding)
     return held
+
+
+@functools.lru_cache(maxsize=8192)
+def _holding(asset: str, amount: Decimal, debt: Decimal, price: Decimal | None) -> Holding:
+    """Value a balance; of many balances few change between two looks."""
+    net = subtract(amount, debt) if debt else amount
+    if not net:
+        return Holding(asset, amount, price, ZERO, debt)
+    value = None if price is None else round_money(multiply(net, price))
+    return Holding(asset, amount, price, value, debt)
 
 
 class _Prices:
