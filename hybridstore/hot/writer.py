@@ -124,6 +124,8 @@ class Writer:
                 )
             finally:
                 self._turn.release()
+            if self._log_frames >= self._log_frames_due and self._asleep:
+                self._bell.put(None)  # the writer's thread sees to the log; nobody waits for that
             if result is not None:
                 if isinstance(result[0], BaseException):
                     raise result[0]
@@ -134,9 +136,7 @@ class Writer:
         self, durability: Durability | None, operation: Callable[..., Any], args: tuple[object, ...]
     ) -> list[Any]:
         self._guard.check()
-        results = self._commit([(operation, args, NOBODY, None, self._wants_full(durability))])
-        self._bound_log()
-        return results
+        return self._commit([(operation, args, NOBODY, None, self._wants_full(durability))])
 
     def submit_async(
         self, durability: Durability | None, operation: Callable[..., Result], *args: object
@@ -196,6 +196,9 @@ class Writer:
                 break
             else:
                 self._sleep()
+                if self._log_frames >= self._log_frames_due:
+                    with self._turn:
+                        self._bound_log()
         self._drained = True
         self._refuse_the_rest()
         with self._turn:
@@ -234,7 +237,7 @@ class Writer:
                 return
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         # Where a reader keeps the log, trying again after every commit would only cost time.
-        self._log_frames_due = self._log_frames + self._log_frames_min
+        self._log_frames_due = self._log_frames + self._log_frames_max // 4
 
     def _refuse_the_rest(self) -> None:
         """Work that slipped in behind the close is told so instead of waiting for ever."""
