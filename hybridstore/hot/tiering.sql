@@ -72,9 +72,9 @@ SELECT row_id FROM superseded_rows WHERE dataset = ?
 -- How many archived rows of a dataset no longer count, for status.
 SELECT count(*) FROM superseded_rows WHERE dataset = ?
 
--- name: remember_key
--- Where a key is archived; one that is archived under several days may be anywhere.
-INSERT INTO archived_keys (key_hash, archived_day) VALUES (?, ?)
+-- name: remember_keys
+-- Where keys are archived, a JSON list of their hashes; one that is archived under several days may be anywhere.
+INSERT INTO archived_keys (key_hash, archived_day) SELECT value, :day FROM json_each(:hashes) WHERE true
 ON CONFLICT (key_hash) DO UPDATE SET archived_day = NULL WHERE archived_day IS NOT excluded.archived_day
 
 -- name: versions_of_key

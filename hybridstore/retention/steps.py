@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
+
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.errors import MoveFailed
 from hybridstore.hot.commits import touches
@@ -133,7 +135,8 @@ def remember_keys(session: WriteSession, hashes: list[int], day: int) -> StepRes
         What it saw.
     """
     begun_s = time.perf_counter()
-    session.executemany(session.sql["remember_key"], [(key_hash, day) for key_hash in hashes])
+    listed = msgspec.json.encode(hashes).decode()
+    session.run("remember_keys", {"day": day, "hashes": listed})
     return StepResult(begun_s, time.perf_counter() - begun_s, session.seq)
 
 

@@ -17,6 +17,7 @@ SCANS_ALLOWED = {
     "known_paths": ("archive_files", "a sweep asks for every path there is, once a run of the mover"),
     "abandoned_paths": ("archive_moves", "a sweep asks for every path there is, once a run of the mover"),
     "audit_entries": ("audit_log", "a verification reads the whole chain"),
+    "remember_keys": ("json_each", "the list of what is remembered"),
     "what_is_held": ("json_each", "the list of what is asked for"),
     "feed_position": ("s", "one row a dataset: the highest number ever given"),
     "last_audit_entry": ("audit_log", "backwards by the primary key, and stops at the first row"),
