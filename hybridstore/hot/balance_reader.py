@@ -92,5 +92,5 @@ class BalanceReader:
     def _load(self, account: str) -> tuple[Balance, ...]:
         database = self._database
         rows = database.readers.rows(self._all, (account,), self._config.balance_query_timeout)
-        record = database.cache.record
-        return tuple([record((account, row[1]), row, decode_balance) for row in listed(rows)])
+        part = database.cache.part
+        return tuple([part((account, row[1]), row, decode_balance) for row in listed(rows)])

@@ -288,7 +288,7 @@ def held_of(database: DatabaseManager, row: tuple[Any, ...]) -> Held:
     Returns:
         The position.
     """
-    return database.cache.record(("held", row[_COLUMN["position_id"]]), row, decode)
+    return database.cache.part(("held", row[_COLUMN["position_id"]]), row, decode)
 
 
 def _show(row: tuple[Any, ...]) -> Position:

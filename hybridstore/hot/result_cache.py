@@ -65,9 +65,29 @@ class ResultCache:
         if known is not None and known[0] == row:
             self._hits += 1
             return known[1]  # type: ignore[no-any-return]  # made by the same decode
-        value = decode(row)
         if self._config.enable_query_cache:
             self._misses += 1
+        return self._keep(key, row, decode)
+
+    def part(self, key: Hashable, row: Row, decode: Callable[[Row], Value]) -> Value:
+        """Do :meth:`record` for a part of a larger result, which alone counts as asked for.
+
+        Args:
+            key: What the part is of.
+            row: The row.
+            decode: Makes a record of a row that nobody changes.
+
+        Returns:
+            The record made of an equal row before, or a new one.
+        """
+        known = self._records.get(key)
+        if known is not None and known[0] == row:
+            return known[1]  # type: ignore[no-any-return]  # made by the same decode
+        return self._keep(key, row, decode)
+
+    def _keep(self, key: Hashable, row: Row, decode: Callable[[Row], Value]) -> Value:
+        value = decode(row)
+        if self._config.enable_query_cache:
             if len(self._records) >= ENTRIES_MAX:
                 self._records.clear()
             self._records[key] = (row, value)

@@ -70,19 +70,19 @@ class PortfolioReader:
     def _load(self, account: str, base_currency: str) -> PortfolioSummary:
         database, key = self._database, (account, base_currency)
         sql, timeout_ms = database.statements["what_is_held"], database.config.position_query_timeout
-        record = database.cache.record
+        part = database.cache.part
         asked = self._asked.get(key, _NOTHING_ASKED)
         while True:
             given = {"account": account, "asked": asked.listed}
             holdings, positions, priced = database.readers.rows(sql, given, timeout_ms)[0]
-            balances, debts = record(("holdings", account), (holdings,), _holdings)
-            held = record(("held by", account), (positions,), self._held)
+            balances, debts = part(("holdings", account), (holdings,), _holdings)
+            held = part(("held by", account), (positions,), self._held)
             needed = _needed(balances, debts, held, base_currency, asked)
             if needed is asked:
                 break
             # What is held decides which marks are needed; it is asked again with these, which is rarely so.
             asked = self._asked[key] = needed
-        known_marks, known_moments = record(("priced", *key), (priced,), _marks)
+        known_marks, known_moments = part(("priced", *key), (priced,), _marks)
         marks, moments = dict(known_marks), dict(known_moments)
         for position in held:  # one may have been marked by hand since
             mark, symbol = position.state.mark_price, position.symbol
