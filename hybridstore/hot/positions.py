@@ -23,6 +23,7 @@ from hybridstore.portfolio.position import (
     PositionState,
     apply_fill,
     apply_mark,
+    change_event,
     open_position,
 )
 from hybridstore.portfolio.symbols import parse_symbol
@@ -60,7 +61,7 @@ def write_position(session: WriteSession, order: PositionOrder) -> Position:
         leverage=order.leverage, margin_mode=order.margin_mode, liquidation_price=order.liquidation_price,
         strategy=order.strategy, bot=order.bot,
     )  # fmt: skip
-    event = PositionEvent("open", state.amount, order.fill.price, state.amount, state.entry_price, Decimal(0))
+    event = change_event("open", None, state, order.fill.price)
     _keep(session, held)
     _note(session, held, event, opened_us, None)
     return present(held)
@@ -344,7 +345,10 @@ def _note(
     session: WriteSession, held: Held, event: PositionEvent, occurred_us: int, trade_id: str | None
 ) -> None:
     kind, *amounts = event
-    texts = [money_text(amount, name) for name, amount in zip(_AMOUNTS, amounts, strict=True)]
+    texts = [
+        None if amount is None else money_text(amount, name)
+        for name, amount in zip(_AMOUNTS, amounts, strict=True)
+    ]
     session.defer(
         "insert_position_events",
         (held.position_id, held.event_seq, held.account, held.symbol, kind, *texts, trade_id, occurred_us,

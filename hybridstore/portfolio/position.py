@@ -60,20 +60,26 @@ class PositionEvent(NamedTuple):
     """One change of a position.
 
     Attributes:
-        kind: open, increase, reduce, close, flip, liquidate.
+        kind: open, increase, reduce, close, flip, liquidate, funding, adjust.
         amount_delta: Change of the amount.
-        price: At which price.
+        price: At which price; None where it has none.
         amount_after: Amount afterwards.
         entry_after: Average entry afterwards.
         realized_delta: Realised by it, gross.
+        cost_delta: Change of the exact cost of what is open.
+        fees_delta: Fees of it, in quote.
+        funding_delta: Funding of it.
     """
 
     kind: str
     amount_delta: Decimal
-    price: Decimal
+    price: Decimal | None
     amount_after: Decimal
     entry_after: Decimal
     realized_delta: Decimal
+    cost_delta: Decimal
+    fees_delta: Decimal
+    funding_delta: Decimal
 
 
 class PositionChange(NamedTuple):
@@ -153,7 +159,7 @@ def _apply_gross(position: PositionState | None, fill: FillInput) -> PositionCha
         )
     if position is None:
         opened = open_position(side, fill)
-        return PositionChange(None, None, opened, _event("open", fill.amount, fill, opened, ZERO), ZERO)
+        return PositionChange(None, None, opened, _fill_event("open", None, opened, fill), ZERO)
     if position.status != OPEN:
         raise InvalidValue(
             f"status={position.status!r}: a closed position takes no fill", hint="open another"
@@ -165,22 +171,19 @@ def _apply_gross(position: PositionState | None, fill: FillInput) -> PositionCha
         )
     if position.side == side:
         increased = _increase(position, fill)
-        return PositionChange(
-            increased, _event("increase", fill.amount, fill, increased, ZERO), None, None, ZERO
-        )
+        return PositionChange(increased, _fill_event("increase", position, increased, fill), None, None, ZERO)
     if fill.amount <= position.amount:
         reduced, realized = _reduce(position, fill)
         kind = "reduce" if reduced.amount else "close"
-        event = _event(kind, fill.amount.copy_negate(), fill, reduced, realized)
-        return PositionChange(reduced, event, None, None, realized)
+        return PositionChange(reduced, _fill_event(kind, position, reduced, fill), None, None, realized)
     closing, rest = split_fill(fill, position.amount)
     closed, realized = _reduce(position, closing)
     opened = open_position(side, rest)
     return PositionChange(
         closed,
-        _event("flip", position.amount.copy_negate(), fill, closed, realized),
+        _fill_event("flip", position, closed, fill),
         opened,
-        _event("open", rest.amount, rest, opened, ZERO),
+        _fill_event("open", None, opened, rest),
         realized,
     )
 
@@ -233,35 +236,57 @@ def _pay_in_base(position: PositionState | None, change: PositionChange, fill: F
     if amount < ZERO:
         side, amount = "buy", amount.copy_negate()
     if (side == "sell") is (target.side == LONG):
-        amount = min(amount, target.amount)
-        paid, realized = _reduce(target, FillInput(side, fill.price, amount))
-        delta = amount.copy_negate()
+        paid, realized = _reduce(target, FillInput(side, fill.price, min(amount, target.amount)))
     else:
         paid = _increase(target, FillInput(side, fill.price, amount))
-        delta = amount
     before = position if change.opened is None else None
     # The amount before the fee was paid was never held.
     peak = max(before.peak_amount if before else ZERO, paid.amount)
     paid = msgspec.structs.replace(paid, peak_amount=peak)
-    event = event._replace(
-        kind="close" if before and paid.status != OPEN else event.kind,
-        amount_delta=add(event.amount_delta, delta),
-        amount_after=paid.amount,
-        entry_after=paid.entry_price,
-        realized_delta=add(event.realized_delta, realized),
-    )
+    event = _fill_event("close" if before and paid.status != OPEN else event.kind, before, paid, fill)
     realized = add(change.realized_delta, realized)
     if before is None:
         return change._replace(opened=paid, opened_event=event, realized_delta=realized)
     return change._replace(before=paid, before_event=event, realized_delta=realized)
 
 
-def _event(
-    kind: str, delta: Decimal, fill: FillInput, after: PositionState, realized: Decimal
+def _fill_event(
+    kind: str, before: PositionState | None, after: PositionState, fill: FillInput
 ) -> PositionEvent:
-    if fill.is_liquidation and delta < ZERO:
-        kind = "liquidate"
-    return PositionEvent(kind, delta, fill.price, after.amount, after.entry_price, realized)
+    event = change_event(kind, before, after, fill.price)
+    return event._replace(kind="liquidate") if fill.is_liquidation and event.amount_delta < ZERO else event
+
+
+def change_event(
+    kind: str, before: PositionState | None, after: PositionState, price: Decimal | None
+) -> PositionEvent:
+    """Say what changed a position: the sum of its events is what it is.
+
+    Args:
+        kind: What happened.
+        before: The position before; None where it was opened.
+        after: The position after.
+        price: At which price; None where there was none.
+
+    Returns:
+        The event.
+    """
+    if before is None:
+        return PositionEvent(
+            kind, after.amount, price, after.amount, after.entry_price, after.realized_pnl, after.entry_cost,
+            after.fees, after.funding,
+        )  # fmt: skip
+    return PositionEvent(
+        kind,
+        subtract(after.amount, before.amount),
+        price,
+        after.amount,
+        after.entry_price,
+        subtract(after.realized_pnl, before.realized_pnl),
+        subtract(after.entry_cost, before.entry_cost),
+        subtract(after.fees, before.fees),
+        subtract(after.funding, before.funding),
+    )
 
 
 def unrealized_pnl(position: PositionState, mark: Decimal | None) -> Decimal:

@@ -1,4 +1,4 @@
-"""The bot's own books: balances, positions, orders, fills, ledger, portfolio, figures."""
+"""The bot's own books: balances, positions, orders, fills, ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ _TEXT, _JSON, _INTEGER, _BOOLEAN = (
     LogicalType.INTEGER,
     LogicalType.BOOLEAN,
 )
-_RATIO = LogicalType.RATIO
 
 _ACCOUNT = Column("account", _NAME, "Whose it is, for example kraken/main.")
 _RECORDED_AT = Column("recorded_at", _TIME, "When the store took it, from the commit clock.")
@@ -129,7 +128,7 @@ POSITIONS = Dataset(
 POSITION_EVENTS = Dataset(
     name="position_events",
     kind="event",
-    doc="One change of a position.",
+    doc="One change of a position. The position at any moment is the sum of its changes until then.",
     columns=(
         _name("position_id", "The position."),
         Column("seq", _INTEGER, "1 for the first event of the position."),
@@ -142,10 +141,13 @@ POSITION_EVENTS = Dataset(
             choices=("open", "increase", "reduce", "close", "flip", "mark", "funding", "liquidate", "adjust"),
         ),
         _money("amount_delta", "Change of the amount."),
-        _money("price", "At which price."),
-        _money("amount_after", "Amount afterwards."),
-        _money("entry_after", "Average entry afterwards."),
+        _money("price", "At which price; null where it has none, as funding.", nullable=True),
+        _money("amount_after", "Amount afterwards, as it was recorded."),
+        _money("entry_after", "Average entry afterwards, as it was recorded."),
         _money("realized_delta", "Realised by it, gross."),
+        _money("cost_delta", "Change of the exact cost of what is open."),
+        _money("fees_delta", "Fees of it, in quote."),
+        _money("funding_delta", "Funding of it, received (+) or paid (-)."),
         _name("trade_id", "The fill that caused it.", nullable=True),
         _time("occurred_at", "When."),
         _RECORDED_AT,
@@ -232,7 +234,7 @@ TRADES = Dataset(
         Column("synthetic_id", _BOOLEAN, "Whether trade_id was generated here."),
         Column("side", _NAME, "Direction.", choices=("buy", "sell")),
         _money("price", "Price in quote."),
-        _money("amount", "Units of base, or contracts."),
+        _money("amount", "Units of base, or contracts; 0 where the fill was voided."),
         _money("contract_size", "Units a contract; 1 for spot."),
         _money("quote_amount", "Exact price * amount * contract_size (inverse: amount * contract_size)."),
         _money("fee", "Fee in fee_currency; a rebate is negative.", nullable=True),
@@ -279,7 +281,7 @@ LEDGER = Dataset(
             ),
         ),
         _name("asset", "The asset."),
-        _money("amount", "Signed units of the asset."),
+        _money("amount", "Signed units of the asset; 0 where it was voided."),
         _name("reference", "What it belongs to: a fill, a position, a transfer.", nullable=True),
         _time("occurred_at", "When."),
         _RECORDED_AT,
@@ -288,72 +290,19 @@ LEDGER = Dataset(
     tiering=Tiering(time="occurred_at", cluster=("account", "asset", "occurred_at", "id"), symbol="asset"),
 )
 
-PORTFOLIO_SNAPSHOTS = Dataset(
-    name="portfolio_snapshots",
-    kind="event",
-    doc="The equity of an account at one moment.",
+LEDGER_BALANCES = Dataset(
+    name="ledger_balances",
+    kind="state",
+    doc="What the ledger says is held of an asset: the sum of its entries, archived ones included.",
     columns=(
         _ACCOUNT,
-        _time("taken_at", "When."),
-        _money("equity", "Cash + positions' value, in the base currency."),
-        _money("cash", "Priced balances."),
-        _money("positions_value", "Unrealised profit of contracts."),
-        _money("unrealized", "Unrealised profit of all open positions."),
-        _money("realized_cumulative", "Realised so far, gross."),
-        _money("fees_cumulative", "Fees so far."),
-        _money("funding_cumulative", "Funding so far."),
-        _money("net_flow", "Deposits - withdrawals since the snapshot before."),
-        _name("base_currency", "What everything is priced in."),
+        _name("asset", "The asset."),
+        _money("amount", "Sum of all entries, in units of the asset; opening balances are not in it."),
+        Column("entries", _INTEGER, "How many entries there are, voided ones included."),
+        _time("updated_at", "The moment of the entry that was recorded last."),
         _RECORDED_AT,
     ),
-    key=("account", "taken_at"),
-    tiering=Tiering(time="taken_at", cluster=("account", "taken_at")),
-)
-
-
-def _aggregate(name: str, length: str) -> Dataset:
-    return Dataset(
-        name=name,
-        kind="aggregate",
-        doc=f"An account's equity and activity by {length}, computed in the transaction that changes it.",
-        columns=(
-            _ACCOUNT,
-            _time("period", f"Start of the {length}, UTC."),
-            _money("equity_open", "First equity."),
-            _money("equity_high", "Highest equity."),
-            _money("equity_low", "Lowest equity."),
-            _money("equity_close", "Last equity."),
-            _money("net_flow", "Deposits - withdrawals."),
-            _money("realized", "Realised, gross."),
-            _money("fees", "Fees."),
-            _money("volume", "Sum of quote amounts."),
-            Column("trade_count", _INTEGER, "Fills."),
-            _RECORDED_AT,
-        ),
-        key=("account", "period"),
-    )
-
-
-PORTFOLIO_HOURLY = _aggregate("portfolio_hourly", "hour")
-PORTFOLIO_DAILY = _aggregate("portfolio_daily", "day")
-
-PERFORMANCE_METRICS = Dataset(
-    name="performance_metrics",
-    kind="event",
-    doc="A computed figure with the definition it was computed by.",
-    columns=(
-        _name("scope", "Account, strategy, bot or symbol it is of."),
-        _name("period", "The time it covers."),
-        _name("benchmark", "What it is compared with, or '-'."),
-        _name("metric", "Which figure."),
-        _name("definition", "Version of the definition."),
-        Column("value", _RATIO, "The figure.", nullable=True),
-        Column("annualisation", _INTEGER, "Periods a year.", nullable=True),
-        Column("risk_free", _RATIO, "Annual risk-free rate.", nullable=True),
-        Column("observations", _INTEGER, "How many returns it is of."),
-        _RECORDED_AT,
-    ),
-    key=("scope", "period", "benchmark", "metric", "definition"),
+    key=("account", "asset"),
 )
 
 BOOKS = (
@@ -365,8 +314,5 @@ BOOKS = (
     ORDER_EVENTS,
     TRADES,
     LEDGER,
-    PORTFOLIO_SNAPSHOTS,
-    PORTFOLIO_HOURLY,
-    PORTFOLIO_DAILY,
-    PERFORMANCE_METRICS,
+    LEDGER_BALANCES,
 )

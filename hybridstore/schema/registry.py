@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hybridstore.errors import InvalidValue, UnknownDataset
 from hybridstore.schema.books import BOOKS
 from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.figures import FIGURES
 from hybridstore.schema.internal import INTERNAL
 from hybridstore.schema.market import MARKET
 from hybridstore.schema.sqlite import ddl
@@ -25,7 +26,7 @@ class Registry(Mapping[str, Dataset]):
 
     def __init__(self, own: Iterable[Dataset] = ()) -> None:
         self._datasets: dict[str, Dataset] = {}
-        for dataset in (*INTERNAL, *BOOKS, *MARKET):
+        for dataset in (*INTERNAL, *BOOKS, *FIGURES, *MARKET):
             self._datasets[dataset.name] = dataset
         for dataset in own:
             self._add(dataset)

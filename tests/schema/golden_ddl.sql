@@ -216,10 +216,13 @@ CREATE TABLE position_events (
   symbol TEXT NOT NULL,
   kind TEXT NOT NULL,
   amount_delta TEXT NOT NULL,
-  price TEXT NOT NULL,
+  price TEXT,
   amount_after TEXT NOT NULL,
   entry_after TEXT NOT NULL,
   realized_delta TEXT NOT NULL,
+  cost_delta TEXT NOT NULL,
+  fees_delta TEXT NOT NULL,
+  funding_delta TEXT NOT NULL,
   trade_id TEXT,
   occurred_at INTEGER NOT NULL,
   recorded_at INTEGER NOT NULL
@@ -358,6 +361,16 @@ BEGIN SELECT RAISE(ABORT, 'row is claimed by a tier move'); END;
 CREATE TRIGGER ledger_mutated AFTER UPDATE ON ledger
 BEGIN UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = 'ledger'; END;
 
+CREATE TABLE ledger_balances (
+  account TEXT NOT NULL,
+  asset TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  entries INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  PRIMARY KEY (account, asset)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE portfolio_snapshots (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   account TEXT NOT NULL,
@@ -386,34 +399,40 @@ BEGIN UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = 'portfo
 
 CREATE TABLE portfolio_hourly (
   account TEXT NOT NULL,
+  currency TEXT NOT NULL,
   period INTEGER NOT NULL,
-  equity_open TEXT NOT NULL,
-  equity_high TEXT NOT NULL,
-  equity_low TEXT NOT NULL,
-  equity_close TEXT NOT NULL,
+  equity_open TEXT,
+  equity_high TEXT,
+  equity_low TEXT,
+  equity_close TEXT,
   net_flow TEXT NOT NULL,
   realized TEXT NOT NULL,
+  funding TEXT NOT NULL,
   fees TEXT NOT NULL,
+  other TEXT NOT NULL,
   volume TEXT NOT NULL,
   trade_count INTEGER NOT NULL,
   recorded_at INTEGER NOT NULL,
-  PRIMARY KEY (account, period)
+  PRIMARY KEY (account, currency, period)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE portfolio_daily (
   account TEXT NOT NULL,
+  currency TEXT NOT NULL,
   period INTEGER NOT NULL,
-  equity_open TEXT NOT NULL,
-  equity_high TEXT NOT NULL,
-  equity_low TEXT NOT NULL,
-  equity_close TEXT NOT NULL,
+  equity_open TEXT,
+  equity_high TEXT,
+  equity_low TEXT,
+  equity_close TEXT,
   net_flow TEXT NOT NULL,
   realized TEXT NOT NULL,
+  funding TEXT NOT NULL,
   fees TEXT NOT NULL,
+  other TEXT NOT NULL,
   volume TEXT NOT NULL,
   trade_count INTEGER NOT NULL,
   recorded_at INTEGER NOT NULL,
-  PRIMARY KEY (account, period)
+  PRIMARY KEY (account, currency, period)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE performance_metrics (
