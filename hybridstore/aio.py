@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from hybridstore.analytics.result import Result
+    from hybridstore.books.async_books import AsyncBooks
     from hybridstore.hot.async_subscription import AsyncSubscription
     from hybridstore.retention.manager import MoveReport
 
@@ -105,6 +106,13 @@ class TradingBotStorageSystem(AsyncDesk):
     def config(self) -> DatabaseConfig:
         """The settings in use; what is assigned to them takes effect where it can."""
         return self.store.config
+
+    @property
+    def books(self) -> AsyncBooks:
+        """Questions about an account's books: what is held, what it was, whether it proves itself."""
+        from hybridstore.books.async_books import AsyncBooks
+
+        return AsyncBooks(lambda: self.store.books)
 
     async def get_balance_history(
         self,

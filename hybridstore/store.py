@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
     from hybridstore.archive.lookup import ArchiveLookup
+    from hybridstore.books.books import Books
     from hybridstore.hot.subscription import Subscription
     from hybridstore.operations.supervisor import Supervisor
     from hybridstore.retention.manager import DataRetentionManager, MoveReport
@@ -169,6 +170,13 @@ class HybridStore(Desk):
 
                 self._analytics = Analytics(self.database)
             return self._analytics
+
+    @property
+    def books(self) -> Books:
+        """Questions about an account's books: what is held, what it was, whether it proves itself."""
+        from hybridstore.books.books import Books
+
+        return Books(self.analytics)
 
     @property
     def retention(self) -> DataRetentionManager:
