@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from hybridstore.hot.position_rows import Position
     from hybridstore.hot.schema_manager import SchemaManager
     from hybridstore.hot.subscription import Subscription
-    from hybridstore.hot.trades import FillResult, Trade
+    from hybridstore.hot.trade_rows import FillResult, Trade
     from hybridstore.integrations.bases import StorageBackedBalanceManager, StorageBackedPortfolioManager
     from hybridstore.integrations.bridge import StorageIntegrationBridge
     from hybridstore.integrations.integration import Integration

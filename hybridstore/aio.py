@@ -16,7 +16,7 @@ from hybridstore.hot.async_desk import AsyncDesk
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.optimizer import QueryOptimizer
-from hybridstore.hot.trades import Trade
+from hybridstore.hot.trade_rows import Trade
 from hybridstore.schema.dataset import Dataset
 from hybridstore.store import HybridStore
 

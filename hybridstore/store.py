@@ -25,7 +25,7 @@ from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk
 from hybridstore.hot.known import Known, Need
 from hybridstore.hot.schema_manager import SchemaManager
-from hybridstore.hot.trades import Trade
+from hybridstore.hot.trade_rows import Trade
 from hybridstore.schema.dataset import Dataset
 
 if TYPE_CHECKING:

@@ -20,9 +20,11 @@ from hybridstore.hot.balances import (
 )
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import prepare_fill
+from hybridstore.hot.position_marks import price_position
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
-from hybridstore.hot.positions import close_position, price_position, write_position
-from hybridstore.hot.trades import FillResult, warned, write_fill
+from hybridstore.hot.positions import close_position, write_position
+from hybridstore.hot.trade_rows import FillResult
+from hybridstore.hot.trades import write_fill
 from hybridstore.hot.valuation import PortfolioReader
 from hybridstore.portfolio.summary import PortfolioSummary
 from hybridstore.schema.types import check_timestamp, to_decimal
@@ -134,7 +136,7 @@ class AsyncDesk(AsyncMarketDesk):
             The trade and the position.
         """
         order = prepare_fill(symbol, side, price, amount, **details)
-        return warned(await self._write(durability, write_fill, order))
+        return await self._write(durability, write_fill, order)
 
     async def create_position(
         self,

@@ -14,8 +14,9 @@ from typing import Any
 import apsw
 
 from hybridstore.hot.archived import Wanted, find_archived
+from hybridstore.hot.connection import Claimed
 from hybridstore.hot.known import Key, Stored
-from hybridstore.hot.rows import Claimed, is_old_version, keep_version, supersede_row
+from hybridstore.hot.rows import is_old_version, keep_version, supersede_row
 from hybridstore.hot.session import WriteSession
 from hybridstore.schema.books import BALANCE_HISTORY
 from hybridstore.schema.types import EXACT, MONEY_INTEGER_DIGITS, money_text

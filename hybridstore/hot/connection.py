@@ -223,6 +223,12 @@ def busy_handler(timeout_ms: int) -> Callable[[int], bool]:
     return wait
 
 
+class Claimed(Conflict):
+    """A row that would change belongs to a day that is just being archived; nothing was written."""
+
+    retryable = True
+
+
 def translate(error: BaseException, operation: str, path: Path) -> HybridStoreError:
     """Turn an apsw error into ours, by its result code and errno, never by its message.
 
@@ -247,7 +253,7 @@ def translate(error: BaseException, operation: str, path: Path) -> HybridStoreEr
     if (
         code == apsw.SQLITE_CONSTRAINT_TRIGGER
     ):  # the only triggers that refuse guard what a tier move has claimed
-        return Conflict(
+        return Claimed(
             "what it would change belongs to a day that is just being archived; nothing was written",
             operation=operation,
             path=str(path),

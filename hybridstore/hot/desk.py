@@ -20,9 +20,11 @@ from hybridstore.hot.balances import (
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import prepare_fill
 from hybridstore.hot.market_desk import MarketDesk
+from hybridstore.hot.position_marks import price_position
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
-from hybridstore.hot.positions import close_position, price_position, write_position
-from hybridstore.hot.trades import FillResult, TradeReader, warned, write_fill
+from hybridstore.hot.positions import close_position, write_position
+from hybridstore.hot.trade_rows import FillResult, TradeReader
+from hybridstore.hot.trades import write_fill
 from hybridstore.hot.valuation import PortfolioReader
 from hybridstore.portfolio.summary import PortfolioSummary
 from hybridstore.schema.types import check_timestamp, to_decimal
@@ -143,7 +145,7 @@ class Desk(MarketDesk):
             The trade and the position.
         """
         order = prepare_fill(symbol, side, price, amount, **details)
-        return warned(self._recorder.call(durability, write_fill, order))
+        return self._recorder.call(durability, write_fill, order)
 
     def create_position(
         self,

@@ -48,6 +48,8 @@ class FillOrder(NamedTuple):
         fees: Every fee.
         totals: What the fees come to.
         position_id: The position it is for; None finds the open one.
+        position_side: LONG or SHORT where both may be open at once.
+        is_liquidation: Whether the exchange forced it.
         executed_us: When, us UTC; None means the commit's time.
         trade_id: The exchange's id, or a generated one.
         columns: Stored forms of the columns that need no more computing, by name.
@@ -64,6 +66,8 @@ class FillOrder(NamedTuple):
     fees: tuple[Fee, ...]
     totals: FeeTotals
     position_id: str | None
+    position_side: str | None
+    is_liquidation: bool
     executed_us: int | None
     trade_id: str
     columns: dict[str, Any]
@@ -89,6 +93,8 @@ def prepare_fill(
     strategy: str | None = None,
     bot: str | None = None,
     position_id: str | None = None,
+    position_side: str | None = None,
+    liquidation: bool = False,
     executed_at: Moment | None = None,
     info: object = None,
 ) -> FillOrder:
@@ -107,12 +113,15 @@ def prepare_fill(
         fees: Several fees, as (currency, cost) pairs or {currency, cost} mappings, instead of ``fee``.
         liquidity: maker or taker.
         contract_size: Units of base (linear) or quote (inverse) a contract.
-        inverse: Whether profit is in the base asset; None finds it in the symbol (settled in base).
+        inverse: Whether profit is in the base asset. The symbol says so (it is settled in base); another opinion is
+            refused.
         quote_amount: The exchange's own cost, needed only where price * amount has more than 18 places.
         realized_pnl_exchange: What the exchange says it realised.
         strategy: The strategy that acted.
         bot: The bot that acted.
         position_id: The position it is for; None finds the open one of the account and symbol.
+        position_side: LONG or SHORT on an account that may hold both at once (hedge mode); leave it out otherwise.
+        liquidation: Whether the exchange forced it.
         executed_at: When; None means the commit's time.
         info: The exchange's own record, JSON text or an object.
 
@@ -123,7 +132,8 @@ def prepare_fill(
         InvalidValue: A value does not fit; it is named.
     """
     market = parse_symbol(check_name(symbol, "symbol"))
-    inverse = market.inverse if inverse is None else inverse
+    check_contract(market, contract_size, inverse=inverse)
+    inverse = market.inverse
     exact_price, exact_amount = _positive(price, "price"), _positive(amount, "amount")
     size = _ONE if contract_size == 1 else _positive(contract_size, "contract_size")
     all_fees = _fees(market, fee, fee_currency, fees)
@@ -154,9 +164,53 @@ def prepare_fill(
     return FillOrder(
         account, market, side, exact_price, exact_amount, size, inverse, notional, all_fees, totals,
         None if position_id is None else check_name(position_id, "position_id"),
+        None if position_side is None else check_side(position_side), liquidation,
         None if executed_at is None else check_timestamp(executed_at, "executed_at"),
         stored["trade_id"], stored,
     )  # fmt: skip
+
+
+def check_contract(market: Market, contract_size: Money, *, inverse: bool | None) -> None:
+    """Refuse terms that contradict the symbol: ledger and position would count in different assets.
+
+    Args:
+        market: The parsed symbol.
+        contract_size: Units a contract.
+        inverse: Whether profit is said to be in the base asset; None says nothing.
+
+    Raises:
+        InvalidValue: They contradict it.
+    """
+    if inverse is not None and inverse is not market.inverse:
+        raise InvalidValue(
+            f"inverse={inverse} on {market.symbol}: its profit is in {market.profit_asset}",
+            hint="leave inverse out and give the symbol with what it is settled in, as BTC/USD:BTC",
+        )
+    if market.is_spot and contract_size != 1:
+        raise InvalidValue(
+            f"contract_size={contract_size} on {market.symbol}: a spot market has no contracts",
+            hint="leave contract_size out, or give the contract's symbol, as BTC/USDT:USDT",
+        )
+
+
+def check_side(position_side: str) -> str:
+    """Check which side of a hedge something is for.
+
+    Args:
+        position_side: What the caller gave.
+
+    Returns:
+        LONG or SHORT.
+
+    Raises:
+        InvalidValue: It is neither.
+    """
+    if position_side not in {"LONG", "SHORT"}:
+        raise InvalidValue(
+            f"position_side={position_side!r}: unknown",
+            hint="use LONG or SHORT, and leave it out on an account that holds one position a market",
+        )
+    return position_side
 
 
 def _positive(value: Money, column: str) -> Decimal:

@@ -10,7 +10,7 @@ from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks
 from hybridstore.hot.orders import Order, OrderReader, prepare_order, write_order
-from hybridstore.hot.positions import write_mark, write_marks
+from hybridstore.hot.position_marks import write_mark, write_marks
 from hybridstore.hot.recorder import Recorder
 from hybridstore.hot.rows import RowCounts, prepare_rows, write_rows
 

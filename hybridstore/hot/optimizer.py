@@ -18,8 +18,9 @@ from hybridstore.hot.balances import (
     write_balances,
 )
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.position_marks import price_position
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
-from hybridstore.hot.positions import price_position, write_position
+from hybridstore.hot.positions import write_position
 from hybridstore.hot.recorder import Recorder
 from hybridstore.schema.types import to_decimal
 

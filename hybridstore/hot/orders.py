@@ -17,10 +17,11 @@ import apsw
 from hybridstore.hot.archived import Wanted, find_archived
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.commits import touches
+from hybridstore.hot.connection import Claimed
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.known import Stored
 from hybridstore.hot.reader import listed
-from hybridstore.hot.rows import Claimed, key_of, supersede_row, write_rows
+from hybridstore.hot.rows import key_of, supersede_row, write_rows
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
 from hybridstore.schema.books import ORDER_EVENTS, ORDERS

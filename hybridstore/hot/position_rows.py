@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from hybridstore.errors import InvalidValue
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.fills import check_contract
 from hybridstore.hot.reader import listed
 from hybridstore.portfolio.fill import FillInput
 from hybridstore.portfolio.position import PositionState, unrealized_pnl
@@ -144,7 +145,7 @@ def prepare_position(
         entry_price: In quote, positive.
         account: Whose.
         contract_size: Units of base (linear) or quote (inverse) a contract.
-        inverse: Whether profit is in the base asset; None finds it in the symbol.
+        inverse: Whether profit is in the base asset. The symbol says so; another opinion is refused.
         leverage: Leverage.
         margin_mode: cross or isolated.
         liquidation_price: Where the exchange would liquidate.
@@ -159,6 +160,7 @@ def prepare_position(
         InvalidValue: A value does not fit; it is named.
     """
     market = parse_symbol(check_name(symbol, "symbol"))
+    check_contract(market, contract_size, inverse=inverse)
     POSITIONS.column("side").check(side)
     POSITIONS.column("margin_mode").check(margin_mode)
     numbers = {"amount": amount, "entry_price": entry_price, "contract_size": contract_size}
@@ -177,7 +179,7 @@ def prepare_position(
             exact["entry_price"],
             exact["amount"],
             exact["contract_size"],
-            market.inverse if inverse is None else inverse,
+            market.inverse,
         ),
         None if opened_at is None else check_timestamp(opened_at, "opened_at"),
         _optional(leverage, "leverage"),

@@ -106,3 +106,9 @@ SELECT id, account, symbol, trade_id, order_id, synthetic_id, side, price, amoun
   quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl,
   realized_pnl_exchange, position_id, strategy, bot, executed_at, info, recorded_at
 FROM trades WHERE account = ? AND symbol = ? AND trade_id = ?
+
+-- name: events_of_fill
+-- What a fill did to positions: mostly one event.
+SELECT id, position_id, seq, account, symbol, kind, amount_delta, price, amount_after, entry_after, realized_delta,
+  cost_delta, fees_delta, funding_delta, trade_id, order_id, occurred_at, recorded_at
+FROM position_events WHERE trade_id = ? AND account = ? AND symbol = ? AND order_id = ?

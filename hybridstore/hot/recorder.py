@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from hybridstore.config import Durability
 from hybridstore.hot.archived import ArchiveNeeded
 from hybridstore.hot.commits import TOUCHES, touches_by
+from hybridstore.hot.connection import Claimed
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.known import NOTHING, Known
-from hybridstore.hot.rows import Claimed
 from hybridstore.hot.session import WriteSession
 
 Result = TypeVar("Result")

@@ -8,9 +8,10 @@ from typing import Any
 import apsw
 import msgspec
 
-from hybridstore.errors import Conflict, InvalidValue
+from hybridstore.errors import InvalidValue
 from hybridstore.hot.archived import Wanted, archived_until_us, find_archived
 from hybridstore.hot.commits import touches_by
+from hybridstore.hot.connection import Claimed
 from hybridstore.hot.known import Key, Stored
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
@@ -99,12 +100,6 @@ def _by_name(dataset: Dataset, row: Mapping[str, object], names: list[str]) -> l
             dataset.column(name)
             raise InvalidValue(f"{name} is set by the store", hint="leave it out")
     return [row.get(name) for name in names]
-
-
-class Claimed(Conflict):
-    """A row to be corrected belongs to a day that is just being archived; nothing was written."""
-
-    retryable = True
 
 
 @touches_by(lambda dataset, _: (dataset.name,))

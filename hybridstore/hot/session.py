@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import apsw
@@ -12,6 +12,7 @@ from hybridstore.errors import InvalidValue
 from hybridstore.hot.known import NOTHING, Known
 from hybridstore.schema.types import moment
 
+Encode = Callable[[Any, int], Any]
 SEQ_START = 1 << 48
 """First commit number: from here on every number takes 8 bytes in a page."""
 TS_START = 1 << 50
@@ -56,6 +57,7 @@ class WriteSession:
         self.memory: dict[Any, Any] = {}
         self._deferred: dict[str, list[Any]] = {}
         self._latest: dict[str, dict[Any, Any]] = {}
+        self._states: dict[str, tuple[Encode, dict[Any, Any]]] = {}
         self.seq = 0
         self.ts_us = 0
         self.foreign = True
@@ -109,12 +111,18 @@ class WriteSession:
             for name, by_key in self._latest.items():
                 self.executemany(self.sql[name], by_key.values())
             self._latest.clear()
+        if self._states:
+            for name, (encode, states) in self._states.items():
+                rows = [encode(state, self.ts_us) for state in states.values()]
+                self.executemany(self.sql[name], rows)
+            self._states.clear()
 
     def undo(self) -> None:
         """Drop what was remembered and put off since :meth:`settle`: an operation did not happen."""
         self.memory.clear()
         self._deferred.clear()
         self._latest.clear()
+        self._states.clear()
 
     def forget(self) -> None:
         """Drop what was remembered: the transaction did not happen."""
@@ -156,6 +164,20 @@ class WriteSession:
         if by_key is None:
             by_key = self._latest[name] = {}
         by_key[key] = row
+
+    def defer_state(self, name: str, key: Any, state: Any, encode: Encode) -> None:
+        """Do :meth:`defer_latest` for what changes many times in a transaction: its row is made once, at the end.
+
+        Args:
+            name: The statement, an upsert.
+            key: What it sets.
+            state: What the row is made of then.
+            encode: Makes the row from the state and the commit's time, us UTC; always the same for a statement.
+        """
+        states = self._states.get(name)
+        if states is None:
+            states = self._states[name] = (encode, {})
+        states[1][key] = state
 
     def one(self, name: str, parameters: Any = ()) -> tuple[Any, ...] | None:
         """Run a named statement that returns at most one row.

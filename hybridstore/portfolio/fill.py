@@ -117,6 +117,27 @@ def split_fill(fill: FillInput, amount: Decimal) -> tuple[FillInput, FillInput]:
     return first, rest
 
 
+def fees_by_asset(market: Market, price: Decimal, fees: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """Add up the fees of a fill by the asset they count in.
+
+    Args:
+        market: Where it was.
+        price: Its price, in quote.
+        fees: (asset, cost) pairs; a negative cost is a rebate.
+
+    Returns:
+        Sums that are not zero. What was paid in the base of a spot market is a sale of it: it counts in quote at the
+        fill's price, rounded once to 18 places, half even.
+    """
+    sums: dict[str, Decimal] = {}
+    for asset, cost in fees:
+        sums[asset] = add(sums[asset], cost) if asset in sums else cost
+    if market.is_spot and market.base in sums:
+        in_quote = round_money(multiply(price, sums.pop(market.base)))
+        sums[market.quote] = add(sums.get(market.quote, ZERO), in_quote)
+    return {asset: cost for asset, cost in sums.items() if cost}
+
+
 def fee_totals(market: Market, price: Decimal, fees: Iterable[tuple[str, Decimal]]) -> FeeTotals:
     """Add up the fees of a fill.
 
@@ -133,7 +154,7 @@ def fee_totals(market: Market, price: Decimal, fees: Iterable[tuple[str, Decimal
     for asset, cost in fees:
         if asset == market.base:
             base = add(base, cost)
-        elif asset in {market.quote, market.profit_asset}:
+        elif asset == market.quote:
             quote = add(quote, cost)
         else:
             complete = False

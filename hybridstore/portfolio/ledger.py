@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from hybridstore.portfolio.symbols import Market
 
 _REFERENCE_LENGTH_MAX = 180
 """Names have 200 characters at the most, and an entry's is its reference with the leg."""
+
+_LEG = re.compile("base|quote|pnl|fee[0-9]+")
 
 
 class Entry(NamedTuple):
@@ -72,11 +75,37 @@ def fill_reference(symbol: str, trade_id: str, order_id: str) -> str:
         order_id: Its order.
 
     Returns:
-        The three with ``|`` between them, a ``|`` of their own escaped by a backslash; ``sha256:`` and the hash of that
+        See :func:`joined_name`.
+    """
+    return joined_name(symbol, trade_id, order_id)
+
+
+def is_fill_leg(entry_id: str, reference: str | None) -> bool:
+    """Say whether an entry has the name of one that a fill makes.
+
+    Args:
+        entry_id: Its id.
+        reference: What it belongs to.
+
+    Returns:
+        Whether its id is its reference and a leg of a fill.
+    """
+    if reference is None or not entry_id.startswith(f"{reference}|"):
+        return False
+    return _LEG.fullmatch(entry_id, len(reference) + 1) is not None
+
+
+def joined_name(*parts: str) -> str:
+    """Join names into one that no other parts give.
+
+    Args:
+        *parts: Any texts.
+
+    Returns:
+        The parts with ``|`` between them, a ``|`` of their own escaped by a backslash; ``sha256:`` and the hash of that
         where it is too long for a name.
     """
-    parts = (part.replace("\\", "\\\\").replace("|", "\\|") for part in (symbol, trade_id, order_id))
-    reference = "|".join(parts)
-    if len(reference) <= _REFERENCE_LENGTH_MAX:
-        return reference
-    return f"sha256:{hashlib.sha256(reference.encode()).hexdigest()}"
+    name = "|".join([part.replace("\\", "\\\\").replace("|", "\\|") for part in parts])
+    if len(name) <= _REFERENCE_LENGTH_MAX:
+        return name
+    return f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"

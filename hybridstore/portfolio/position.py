@@ -150,6 +150,27 @@ def apply_fill(position: PositionState | None, fill: FillInput) -> PositionChang
     return _pay_in_base(position, change, fill) if fill.fee_in_base else change
 
 
+def apply_sided_fill(position: PositionState | None, fill: FillInput, side: str) -> PositionChange | None:
+    """Apply a fill where only positions of one side are held: on a spot market, or to one side of a hedge.
+
+    What such a fill takes beyond the open position changes none. On a spot market it was held before.
+
+    Args:
+        position: The open position, or None.
+        fill: The fill.
+        side: LONG or SHORT: what the market, or this side of the hedge, holds.
+
+    Returns:
+        What it did; None where it changed nothing.
+    """
+    if fill.side == ("sell" if side == LONG else "buy"):
+        if position is None:
+            return None
+        if position.side == side and fill.amount > position.amount:
+            fill, _ = split_fill(fill, position.amount)
+    return apply_fill(position, fill)
+
+
 def _apply_gross(position: PositionState | None, fill: FillInput) -> PositionChange:
     side = LONG if fill.side == "buy" else SHORT
     if (side == SHORT and fill.side != "sell") or not fill.amount > ZERO or not fill.price > ZERO:

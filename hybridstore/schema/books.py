@@ -149,10 +149,12 @@ POSITION_EVENTS = Dataset(
         _money("fees_delta", "Fees of it, in quote."),
         _money("funding_delta", "Funding of it, received (+) or paid (-)."),
         _name("trade_id", "The fill that caused it.", nullable=True),
+        _name("order_id", "The order of that fill, as the trade has it.", nullable=True),
         _time("occurred_at", "When."),
         _RECORDED_AT,
     ),
     key=("position_id", "seq"),
+    indexes=(Index(("trade_id",), where="trade_id IS NOT NULL"),),  # what a corrected fill has to undo
     tiering=Tiering(
         time="occurred_at",
         cluster=("account", "symbol", "position_id", "seq"),

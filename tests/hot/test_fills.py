@@ -94,30 +94,15 @@ def test_a_fill_told_without_and_with_its_order_is_one(
     assert store.record_fill(PERP, "buy", 100, 1, trade_id="7").trade.recorded_at == first.trade.recorded_at
 
 
-def test_a_correction_says_what_it_did_not_put_right(
-    store: HybridStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    store.record_fill(PERP, "buy", 100, 1, trade_id="7")
-    assert store.record_fill(PERP, "buy", 100, 1, trade_id="7", strategy="s").corrected == ("strategy",)
-    assert caplog.records == [], "nothing counts by the strategy"
-    corrected = store.record_fill(PERP, "buy", 100, 2, trade_id="7")
-    assert corrected.corrected == ("amount", "quote_amount")
-    (warning,) = caplog.messages
-    assert warning == (
-        "fill '7' of default on BTC/USDT:USDT was corrected (amount, quote_amount): "
-        "ledger and position still count what was told first"
-    )
-    assert store.record_fill(PERP, "buy", 100, 2, trade_id="7").corrected == ()
-
-
 def test_a_contradiction_is_a_correction_and_the_old_version_is_kept(store: HybridStore) -> None:
     store.record_fill(PERP, "buy", 100, 1, trade_id="7")
-    ledger, positions = entries(store), store.get_open_positions()
     corrected = store.record_fill(PERP, "buy", 101, 1, trade_id="7")
-    assert not corrected.repeated
+    assert (corrected.repeated, corrected.corrected) == (False, ("price", "quote_amount"))
     assert values(corrected.trade.price, corrected.trade.quote_amount) == (101, 101)
     assert rows(store, "SELECT price, quote_amount FROM trades") == [("101", "101")]
-    assert (entries(store), store.get_open_positions()) == (ledger, positions)
+    assert corrected.position is not None
+    assert values(corrected.position.entry_price, corrected.position.entry_cost) == (101, 101)
+    assert store.get_open_positions() == [corrected.position]
     (dataset, old, new) = rows(store, "SELECT dataset, old_row, new_row FROM corrections")[0]
     assert dataset == "trades"
     assert (json.loads(old)["price"], json.loads(new)["price"]) == ("100", "101")

@@ -38,7 +38,7 @@ class Twin:
         self.marks: dict[str, tuple[int, Decimal]] = {}
         self.ticks: dict[int, tuple[Decimal, Decimal]] = {}
         self.old_ticks: set[tuple[int, Decimal, Decimal]] = set()
-        self.fills: set[tuple[str, str, str]] = set()
+        self.fills: dict[tuple[str, str, str], list[tuple[Decimal, Decimal]]] = {}
 
     def balance(self, account: str, asset: str, amount: Decimal, moment: int) -> bool:
         """Record a balance of one moment, once; return whether it was new or a correction."""
@@ -58,7 +58,18 @@ class Twin:
             self.latest[account, asset] = (moment, amount)
         return True
 
-    def fill(self, account: str, symbol: str, signed: Decimal, price: Decimal) -> None:
+    def fill(self, account: str, symbol: str, trade_id: str, signed: Decimal, price: Decimal) -> bool:
+        """Record a fill, or its correction, once; return whether it was either."""
+        versions = self.fills.setdefault((account, symbol, trade_id), [])
+        if (signed, price) in versions:
+            return False
+        if versions:
+            self.trade(account, symbol, -versions[-1][0], versions[-1][1])
+        versions.append((signed, price))
+        self.trade(account, symbol, signed, price)
+        return True
+
+    def trade(self, account: str, symbol: str, signed: Decimal, price: Decimal) -> None:
         """Add to the signed amount and to the cash it cost."""
         key = (account, symbol)
         self.net[key] = self.net.get(key, Fraction(0)) + Fraction(signed)
@@ -108,10 +119,10 @@ class StoreAgainstTwin(RuleBasedStateMachine):
     ) -> None:
         known = (account, symbol, trade_id) in self.twin.fills
         result = self.store.record_fill(symbol, side, price, amount, account=account, trade_id=trade_id)
-        assert (result.position is None) is known, "a known fill changes no position"
-        if not known:
-            self.twin.fills.add((account, symbol, trade_id))
-            self.twin.fill(account, symbol, amount if side == "buy" else -amount, price)
+        recorded = self.twin.fill(account, symbol, trade_id, amount if side == "buy" else -amount, price)
+        assert result.repeated is not recorded
+        assert bool(result.corrected) is (known and recorded)
+        assert recorded or result.position is None, "a fill told again changes no position"
 
     @rule(symbol=st.sampled_from(PERPS), price=PRICES, moment=MOMENTS)
     def record_mark(self, symbol: str, price: Decimal, moment: int) -> None:

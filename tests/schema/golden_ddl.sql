@@ -224,11 +224,14 @@ CREATE TABLE position_events (
   fees_delta TEXT NOT NULL,
   funding_delta TEXT NOT NULL,
   trade_id TEXT,
+  order_id TEXT,
   occurred_at INTEGER NOT NULL,
   recorded_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX position_events_key ON position_events (position_id, seq);
+
+CREATE INDEX position_events_by_trade_id ON position_events (trade_id) WHERE trade_id IS NOT NULL;
 
 CREATE TRIGGER position_events_claimed BEFORE UPDATE ON position_events
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'position_events'

@@ -1,0 +1,225 @@
+"""The ledger: entries, and what they say is held of each asset, in one transaction."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from hybridstore.errors import InvalidValue, NotFound
+from hybridstore.hot.activity import note_activity
+from hybridstore.hot.archived import Wanted, find_archived
+from hybridstore.hot.commits import touches
+from hybridstore.hot.known import Stored
+from hybridstore.hot.rows import RowCounts, correct_row, is_old_version, supersede_row
+from hybridstore.hot.session import WriteSession
+from hybridstore.portfolio.activity import NONE, entry_activity, undo_activity
+from hybridstore.portfolio.ledger import is_fill_leg
+from hybridstore.portfolio.money import ZERO, add, subtract
+from hybridstore.schema.books import LEDGER
+from hybridstore.schema.types import money_text
+
+LEDGER_TOUCHES = ("ledger", "ledger_balances", "portfolio_hourly", "portfolio_daily")
+_PLACE = {name: place for place, name in enumerate(LEDGER.column_names)}
+_CONTENT = slice(0, _PLACE["recorded_at"])
+Outcome = Literal["inserted", "repeated", "corrected"]
+
+
+class _Held(NamedTuple):
+    """What the ledger says is held, as the writer remembers it."""
+
+    account: str
+    asset: str
+    amount: Decimal
+    entries: int
+    updated_us: int
+
+
+class Outcomes(NamedTuple):
+    """What became of an entry.
+
+    Attributes:
+        outcome: inserted, repeated or corrected.
+        before: Its declared columns before a correction.
+    """
+
+    outcome: Outcome
+    before: Stored | None = None
+
+
+@touches(*LEDGER_TOUCHES)
+def write_entries(session: WriteSession, rows: list[list[Any]]) -> RowCounts:
+    """Record entries that no fill causes, each once, also where its first copy is archived.
+
+    Args:
+        session: The write transaction.
+        rows: Declared columns' stored forms; what was recorded when is filled in.
+
+    Returns:
+        What became of them.
+
+    Raises:
+        InvalidValue: One contradicts what a fill entered.
+        ArchiveNeeded: It must be looked up first what is archived.
+    """
+    find_archived(session, LEDGER, [_wanted(row) for row in rows])  # all that must be looked up, at once
+    counts = dict.fromkeys(("inserted", "repeated", "corrected"), 0)
+    for row in rows:
+        counts[enter(session, row).outcome] += 1
+    return RowCounts(**counts)
+
+
+@touches(*LEDGER_TOUCHES)
+def void_entry(session: WriteSession, account: str, entry_id: str) -> bool:
+    """Let an entry count nothing; it stays, so that it is known when it is told again.
+
+    Args:
+        session: The write transaction.
+        account: Whose.
+        entry_id: Its id.
+
+    Returns:
+        Whether it counted before.
+
+    Raises:
+        NotFound: There is no such entry.
+        InvalidValue: A fill entered it.
+        ArchiveNeeded: It must be looked up first whether it is archived.
+    """
+    found, _ = find_entry(session, [account, entry_id, None, None, None, None, None, None])
+    if found is None:
+        raise NotFound(f"no ledger entry {entry_id!r} of {account}", hint="see the ledger dataset")
+    row = list(found[1:])
+    row[_PLACE["amount"]] = "0"
+    return enter(session, row).outcome == "corrected"
+
+
+def enter(session: WriteSession, row: list[Any], *, by_fill: bool = False, force: bool = False) -> Outcomes:
+    """Record an entry, or what it says anew of a known one.
+
+    Args:
+        session: The write transaction.
+        row: Declared columns' stored forms.
+        by_fill: Whether a fill causes it; what the fill did is summed up elsewhere.
+        force: Whether it shall be as the row says even where that is an old version.
+
+    Returns:
+        What became of it.
+    """
+    row[-1] = session.ts_us
+    if not by_fill:
+        session.timely(row[_PLACE["occurred_at"]], "occurred_at")
+        _refuse_leg(row, row[_PLACE["reference"]])
+    found, archived = find_entry(session, row)
+    if found is None:
+        session.run("insert_ledger", row)
+        _count(session, row, None, by_fill=by_fill)
+        return Outcomes("inserted")
+    before = found[1:]
+    if list(before[_CONTENT]) == row[_CONTENT]:
+        return Outcomes("repeated")
+    if not by_fill:
+        _refuse_leg(row, before[_PLACE["reference"]])
+    said = dict(zip(LEDGER.column_names[_CONTENT], row, strict=False))
+    if not force and is_old_version(session, LEDGER, tuple(row[:2]), said):
+        return Outcomes("repeated")
+    if archived:
+        supersede_row(session, LEDGER, found, row)
+    else:
+        correct_row(session, LEDGER, found, row)
+    _count(session, row, before, by_fill=by_fill)
+    return Outcomes("corrected", before)
+
+
+def find_entry(session: WriteSession, row: list[Any]) -> tuple[Stored | None, bool]:
+    """Find what is known of an entry.
+
+    Args:
+        session: The write transaction.
+        row: Its declared columns; only its key matters.
+
+    Returns:
+        Its stored columns, and whether they are archived.
+
+    Raises:
+        ArchiveNeeded: It must be looked up first.
+    """
+    session.flush("insert_ledger")
+    key = tuple(row[:2])
+    hot = session.one("find_ledger", key)
+    if hot is not None:
+        return hot, False
+    rows = find_archived(session, LEDGER, [_wanted(row)]).get(key)
+    return (rows[0], True) if rows else (None, False)
+
+
+def append_entry(
+    session: WriteSession, account: str, entry_id: str, kind: str, asset: str, amount: Decimal, reference: str,
+    occurred_us: int,
+) -> None:  # fmt: skip
+    """Record an entry that cannot be known, because the fill that causes it is new.
+
+    Args:
+        session: The write transaction.
+        account: Whose.
+        entry_id: Its id.
+        kind: Its type.
+        asset: What it moves.
+        amount: Signed units of it.
+        reference: What caused it.
+        occurred_us: When, us UTC.
+    """
+    session.defer(
+        "insert_ledger",
+        (account, entry_id, kind, asset, money_text(amount, "amount"), reference, occurred_us, session.ts_us),
+    )
+    _add(session, account, asset, amount, 1, occurred_us)
+
+
+def _refuse_leg(row: list[Any], reference: str | None) -> None:
+    entry_id = row[_PLACE["entry_id"]]
+    if is_fill_leg(entry_id, reference):
+        raise InvalidValue(
+            f"entry_id={entry_id!r} of {row[0]} is the name of what a fill enters",
+            hint="record the fill as it is, void it with void_fill, or choose another entry_id",
+        )
+
+
+def _wanted(row: list[Any]) -> Wanted:
+    return Wanted(tuple(row[:2]), row[_PLACE["occurred_at"]])
+
+
+def _count(session: WriteSession, row: list[Any], before: Stored | None, *, by_fill: bool) -> None:
+    """Add an entry to what is held and to what was done, and take out what it was before."""
+    for values, sign in ((before, -1), (row, 1)):
+        if values is None:
+            continue
+        account, _, kind, asset, text, _, occurred_us, _ = values
+        amount = Decimal(text)
+        change = amount if sign > 0 else subtract(ZERO, amount)
+        entries = sign if before is None or before[_PLACE["asset"]] != row[_PLACE["asset"]] else 0
+        _add(session, account, asset, change, entries, occurred_us)
+        if not by_fill:
+            activity = entry_activity(kind, amount)
+            note_activity(
+                session, account, asset, occurred_us,
+                activity if sign > 0 else undo_activity(NONE, activity),
+            )  # fmt: skip
+
+
+def _add(
+    session: WriteSession, account: str, asset: str, amount: Decimal, entries: int, occurred_us: int
+) -> None:
+    key = ("ledger balance", account, asset)
+    held: _Held | None = session.memory.get(key)
+    if held is None:
+        row = session.one("find_ledger_balances", key[1:])
+        held = _Held(account, asset, ZERO, 0, 0) if row is None else _Held(
+            account, asset, Decimal(row[2]), row[3], row[4]
+        )  # fmt: skip
+    held = _Held(account, asset, add(held.amount, amount), held.entries + entries, occurred_us)
+    session.memory[key] = held
+    session.defer_state("upsert_ledger_balances", key, held, _encode)
+
+
+def _encode(held: _Held, ts_us: int) -> tuple[Any, ...]:
+    return held.account, held.asset, money_text(held.amount, "amount"), held.entries, held.updated_us, ts_us

@@ -1,0 +1,233 @@
+"""What a corrected fill does to positions.
+
+Where it changed one position that is still in the hot store, that position is amended in place. Where it changed two (a
+flip), or the right fill does not fit into what came after it, the old fill is booked the other way round and the right
+one beside it, as an exchange cancels and corrects a trade: profit, cost and fees together are exact either way.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from hybridstore.hot.archived import Wanted, find_archived
+from hybridstore.hot.position_fills import Addressee, FillEffect, fill_position, find_position, is_hedged
+from hybridstore.hot.position_rows import Held, Position, present
+from hybridstore.hot.positions import FillName, keep_changed, load_anywhere, load_position
+from hybridstore.hot.session import WriteSession
+from hybridstore.hot.trade_rows import CountedFill
+from hybridstore.portfolio.amend import Booked, amend_position
+from hybridstore.portfolio.fill import FillInput, split_fill
+from hybridstore.portfolio.money import ZERO, add, subtract
+from hybridstore.portfolio.position import (
+    CLOSED,
+    LONG,
+    OPEN,
+    PositionEvent,
+    PositionState,
+    change_event,
+)
+from hybridstore.schema.books import POSITION_EVENTS
+
+_BY_FILL = ("account", "symbol", "trade_id", "order_id")
+_EVENT = {name: place for place, name in enumerate(POSITION_EVENTS.stored_names)}
+_NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
+
+
+class Amendment(NamedTuple):
+    """What a correction did to positions.
+
+    Attributes:
+        position: The position that was changed last; None where none was.
+        position_id: The position the fill belongs to since.
+        realized: What the fill has realised in all, gross.
+    """
+
+    position: Position | None
+    position_id: str | None
+    realized: Decimal
+
+
+def amend_positions(
+    session: WriteSession,
+    whose: Addressee,
+    name: FillName,
+    old: CountedFill,
+    new: CountedFill,
+    position_id: str | None,
+) -> Amendment:
+    """Put right what a fill did to positions.
+
+    Args:
+        session: The write transaction.
+        whose: Whose fill it is.
+        name: What its events know it by.
+        old: What was counted.
+        new: What should have been.
+        position_id: The position it belongs to.
+
+    Returns:
+        What it did.
+
+    Raises:
+        ArchiveNeeded: It must be looked up first what is archived of it.
+    """
+    booked = _booked(session, whose, name, old.executed_us)
+    if not booked:
+        if (
+            old.amount or not new.amount
+        ):  # what changed no position when it was told changes none by its correction
+            return Amendment(None, position_id, old.realized)
+        effect = fill_position(session, whose, _input(session, whose, None, new), name, new.executed_us)
+        return Amendment(effect.position, effect.position_id, effect.realized)
+    if len(booked) == 1:
+        (one_id, done), *_ = booked.items()
+        held = load_position(session, one_id)
+        amended = None if held is None else _amend(session, whose, held, done, new)
+        if held is not None and amended is not None:
+            kept = _keep(session, held, amended, done, name, old, new)
+            realized = add(done.realized, subtract(amended.realized_pnl, held.state.realized_pnl))
+            return Amendment(present(kept), position_id or one_id, realized)
+    return _book_beside(session, whose, name, booked, old, new, position_id)
+
+
+def _booked(session: WriteSession, whose: Addressee, name: FillName, occurred_us: int) -> dict[str, Booked]:
+    """Sum up a fill's events by position."""
+    session.flush("insert_position_events")
+    key = (whose.account, whose.market.symbol, *name)
+    rows: list[Any] = session.execute(
+        session.sql["events_of_fill"], (name.trade_id, *key[:2], key[3])
+    ).fetchall()
+    archived = find_archived(session, POSITION_EVENTS, [Wanted(key, occurred_us)], _BY_FILL)
+    sums: dict[str, Booked] = defaultdict(lambda: _NOTHING)
+    for row in (*rows, *archived.get(key, ())):
+        amount, realized, cost, fees = (
+            Decimal(row[_EVENT[column]])
+            for column in ("amount_delta", "realized_delta", "cost_delta", "fees_delta")
+        )
+        done = sums[row[_EVENT["position_id"]]]
+        sums[row[_EVENT["position_id"]]] = Booked(
+            add(done.amount, amount), add(done.realized, realized), add(done.cost, cost), add(done.fees, fees)
+        )
+    return {position_id: done for position_id, done in sums.items() if any(done)}
+
+
+def _input(session: WriteSession, whose: Addressee, held: Held | None, fill: CountedFill) -> FillInput:
+    if held is None:
+        held = find_position(session, whose)
+    inverse = whose.market.inverse if held is None else held.state.inverse
+    return fill.as_input(whose.market, inverse=inverse)
+
+
+def _amend(
+    session: WriteSession, whose: Addressee, held: Held, done: Booked, new: CountedFill
+) -> PositionState | None:
+    fill = _input(session, whose, held, new) if new.amount else None
+    exits = fill is not None and fill.side == ("sell" if held.state.side == LONG else "buy")
+    if fill is not None and exits and whose.market.is_spot:
+        there = subtract(held.state.amount, done.amount)
+        if ZERO < there < fill.amount:  # the rest was held before
+            fill, _ = split_fill(fill, there)
+    amended = amend_position(held.state, done, fill)
+    if amended is None or amended.status == CLOSED or held.state.status == OPEN:
+        return amended
+    # It would be open again: that can be only where no other position has taken its place.
+    return amended if find_position(session, _slot(session, whose, held)) is None else None
+
+
+def _slot(session: WriteSession, whose: Addressee, held: Held) -> Addressee:
+    """Say which open position would be meant today by what a position was meant by."""
+    side = held.state.side if not whose.market.is_spot and is_hedged(session, whose) else None
+    return whose._replace(position_id=None, side=side, bot=held.bot, strategy=held.strategy)
+
+
+def _keep(
+    session: WriteSession,
+    held: Held,
+    amended: PositionState,
+    done: Booked,
+    name: FillName,
+    old: CountedFill,
+    new: CountedFill,
+) -> Held:
+    closes = amended.status == CLOSED
+    kept = held._replace(
+        state=amended,
+        closed_us=(held.closed_us or new.executed_us) if closes else None,
+        close_reason=(held.close_reason or "fill") if closes else None,
+    )
+    event = change_event("adjust", held.state, amended, new.price if new.amount else None)
+    if new.executed_us == old.executed_us or not new.amount:
+        return keep_changed(session, kept, event, old.executed_us, name)
+    # Of another moment: it is taken out of the old one and put into the new.
+    undone = PositionEvent(
+        "adjust", done.amount.copy_negate(), None, amended.amount, amended.entry_price, done.realized.copy_negate(),
+        done.cost.copy_negate(), done.fees.copy_negate(), ZERO,
+    )  # fmt: skip
+    redone = event._replace(
+        amount_delta=add(event.amount_delta, done.amount),
+        realized_delta=add(event.realized_delta, done.realized),
+        cost_delta=add(event.cost_delta, done.cost),
+        fees_delta=add(event.fees_delta, done.fees),
+    )
+    if not event.amount_delta and kept.closed_us == old.executed_us and closes:
+        kept = kept._replace(closed_us=new.executed_us)
+    kept = keep_changed(session, kept, undone, old.executed_us, name)
+    return keep_changed(session, kept, redone, new.executed_us, name)
+
+
+def _book_beside(
+    session: WriteSession,
+    whose: Addressee,
+    name: FillName,
+    booked: dict[str, Booked],
+    old: CountedFill,
+    new: CountedFill,
+    position_id: str | None,
+) -> Amendment:
+    first = load_anywhere(session, next(iter(booked)))
+    assert first is not None, "a position has events and no row"
+    whose = (
+        _slot(session, whose, first) if len(booked) == 1 else whose._replace(position_id=None, bot=first.bot)
+    )
+    reversal = _reversal(session, booked, old, inverse=first.state.inverse)
+    right = new.as_input(whose.market, inverse=first.state.inverse) if new.amount else None
+    # Bought first, so that what is sold is there: on a spot market nothing else could be.
+    steps = [(reversal, old.executed_us), (right, new.executed_us)]
+    if old.side == "buy":
+        steps.reverse()
+    realized = ZERO
+    for done in booked.values():
+        realized = add(realized, done.realized)
+    last: FillEffect | None = None
+    for fill, occurred_us in steps:
+        if fill is not None:
+            effect = fill_position(session, whose, fill, name, occurred_us)
+            realized = add(realized, effect.realized)
+            last = effect if effect.position is not None else last
+    return Amendment(last.position if last else None, position_id, realized)
+
+
+def _reversal(
+    session: WriteSession, booked: dict[str, Booked], old: CountedFill, *, inverse: bool
+) -> FillInput | None:
+    """Return the fill that takes back what positions count of a fill; None where that is nothing."""
+    amount = cash = fees = ZERO
+    for position_id, done in booked.items():
+        held = load_anywhere(session, position_id)
+        assert held is not None, "a position has events and no row"
+        long = held.state.side == LONG
+        amount = add(amount, done.amount) if long else subtract(amount, done.amount)
+        spent = done.cost if long else done.cost.copy_negate()
+        cash = add(cash, subtract(done.realized, spent))
+        fees = add(fees, done.fees)
+    if not amount:
+        return None
+    side = "sell" if amount > ZERO else "buy"
+    cost = None
+    if not inverse and (cash < ZERO) is (amount > ZERO):
+        cost = cash.copy_abs()
+    return FillInput(
+        side, old.price, amount.copy_abs(), old.contract_size, inverse, fees.copy_negate(), ZERO, cost
+    )
