@@ -169,8 +169,26 @@ def plan_methods(
     names = [methods] if isinstance(methods, str) else list(methods)
     if not names:
         raise InvalidValue("method=(): nothing to compute", hint=f"give one or more of {', '.join(METHODS)}")
-    years = {_year(year): _method(name) for year, name in (by_year or {}).items()}
+    years = {check_year(year, "by_year"): _method(name) for year, name in (by_year or {}).items()}
     return tuple(LotPlan(name, years) for name in dict.fromkeys(map(_method, names)))
+
+
+def check_year(year: object, name: str) -> int:
+    """Check a calendar year.
+
+    Args:
+        year: What the caller gave.
+        name: What it is called, for the message.
+
+    Returns:
+        The same.
+
+    Raises:
+        InvalidValue: No integer, or no year a fill could be of.
+    """
+    if type(year) is not int or not 1970 <= year <= 9998:  # noqa: PLR2004  what a stored moment can be in
+        raise InvalidValue(f"{name}={year!r}: not a year", hint="give a calendar year such as 2025")
+    return year
 
 
 def _method(name: object) -> str:
@@ -180,12 +198,6 @@ def _method(name: object) -> str:
             f"method={name!r}: there is no such method", hint=f"use one of {', '.join(METHODS)}"
         )
     return str(method)
-
-
-def _year(year: object) -> int:
-    if type(year) is not int or not 1970 <= year <= 9998:  # noqa: PLR2004  what a stored moment can be in
-        raise InvalidValue(f"by_year: {year!r} is no year", hint="give calendar years such as 2025")
-    return year
 
 
 def make_lot_fill(
