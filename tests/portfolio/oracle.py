@@ -1,123 +1,318 @@
-"""Books kept a second way: in fractions, with signed quantities, knowing nothing of the package's arithmetic.
+"""Books kept a second way: whole numbers of the last place, written from the definitions, sharing no code.
 
-The only thing both sides share is the rule that an amount of money has at most 18 places, rounded half even where it
-arises: a fill's cost, and the share of a cost that a partial close takes out.
+Every amount of money is a whole number of 1e-18 (:data:`ONE` of them are 1), so sums are exact and a product or
+quotient is rounded to the nearest one, ties to even, exactly where the definitions say that it rounds:
+
+- what a fill costs: price * amount * contract size (linear, spot), amount * contract size / price (inverse);
+- the share of a cost, or of a fee, that a part of an amount has; what is left is the rest, so nothing is lost;
+- the average entry, which is for people: cost / units, or units / cost (inverse), after an increase;
+- a fee in the base asset of a spot market is a sale of so much base at the fill's price, its worth rounded once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from decimal import Decimal
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from decimal import Context, Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
-SCALE = 10**18
+ONE = 10**18
+_WIDE = Context(prec=400)
 
 
 def money(value: Fraction) -> Fraction:
     """Round to 18 places; Python rounds a fraction half to even."""
-    return Fraction(round(value * SCALE), SCALE)
+    return Fraction(round(value * ONE), ONE)
 
 
 def exact(value: Decimal) -> Fraction:
     return Fraction(*value.as_integer_ratio())
 
 
-@dataclasses.dataclass(frozen=True)
-class Deal:
-    """A fill: a positive quantity buys, a negative one sells; ``value`` is its cost in quote, or base for inverse."""
+def decimal_of(units: int) -> Decimal:
+    """Say a whole number of 1e-18 as a Decimal."""
+    return Decimal(units).scaleb(-18, _WIDE)
 
-    quantity: Fraction
-    price: Fraction
-    contract_size: Fraction
-    inverse: bool
-    fee: Fraction = Fraction(0)
-    given: Fraction | None = None
+
+def nearest(dividend: int, divisor: int) -> int:
+    """Divide to the nearest whole number, ties to even."""
+    if divisor < 0:
+        dividend, divisor = -dividend, -divisor
+    quotient, rest = divmod(dividend, divisor)
+    twice = 2 * rest
+    return quotient + 1 if twice > divisor or (twice == divisor and quotient & 1) else quotient
+
+
+class Terms(NamedTuple):
+    """What a market is: its assets, how many units a contract is, and which way profit runs."""
+
+    symbol: str
+    base: str
+    quote: str
+    settle: str | None = None
+    size: int = ONE
 
     @property
-    def value(self) -> Fraction:
-        return self.given if self.given is not None else self.worth(abs(self.quantity), self.price)
+    def spot(self) -> bool:
+        return self.settle is None
 
-    def worth(self, quantity: Fraction, price: Fraction) -> Fraction:
-        units = quantity * self.contract_size
-        return money(units / price if self.inverse else units * price)
+    @property
+    def inverse(self) -> bool:
+        return self.settle == self.base
 
-    def cut(self, quantity: Fraction) -> tuple[Deal, Deal]:
-        """Split off so much of the quantity; value and fee of the parts add up to the whole."""
-        share = quantity / abs(self.quantity)
-        value = self.worth(quantity, self.price) if self.given is None else money(self.given * share)
-        fee = money(self.fee * share)
-        sign = 1 if self.quantity > 0 else -1
-        return (
-            dataclasses.replace(self, quantity=sign * quantity, given=value, fee=fee),
-            dataclasses.replace(
-                self,
-                quantity=self.quantity - sign * quantity,
-                given=self.value - value,
-                fee=self.fee - fee,
-            ),
-        )
+    @property
+    def profit_asset(self) -> str:
+        return self.settle or self.quote
+
+    def worth(self, amount: int, price: int) -> int:
+        """What an amount costs at a price, rounded once: in quote, in base of an inverse contract."""
+        if self.inverse:
+            return nearest(amount * self.size, price)
+        return nearest(amount * self.size * price, ONE * ONE)
 
 
-@dataclasses.dataclass
-class Holding:
-    """One position: signed quantity, what it cost, what was earned; inverse contracts earn the other way round."""
+class Deal(NamedTuple):
+    """What a position is told of a fill."""
 
-    quantity: Fraction
-    cost: Fraction
-    entry: Fraction
-    peak: Fraction
-    realized: Fraction = Fraction(0)
-    fees: Fraction = Fraction(0)
-    best: Fraction = Fraction(0)
-    worst: Fraction = Fraction(0)
+    buys: bool
+    price: int
+    amount: int
+    cost: int
+    fee: int
+
+    def cut(self, amount: int, terms: Terms, *, told: bool) -> tuple[Deal, Deal]:
+        """Split in two; a cost the exchange told is shared, one that was computed is computed for the part."""
+        cost = nearest(self.cost * amount, self.amount) if told else terms.worth(amount, self.price)
+        fee = nearest(self.fee * amount, self.amount)
+        first = self._replace(amount=amount, cost=cost, fee=fee)
+        return first, Deal(self.buys, self.price, self.amount - amount, self.cost - cost, self.fee - fee)
 
 
-class Oracle:
-    """An account's holdings in one market, with every one that was closed."""
+@dataclasses.dataclass(slots=True)
+class Stake:
+    """One position: how much is open, what that cost exactly, and what it earned so far."""
+
+    terms: Terms
+    slot: str
+    long: bool
+    amount: int
+    cost: int
+    entry: int
+    fees: int
+    peak: int = 0
+    realized: int = 0
+    funding: int = 0
+    best: int = 0
+    worst: int = 0
+    mark: int | None = None
+
+    def gain(self, got: int, given: int) -> int:
+        """What it earns by getting this for what it gave that for; a short, or coins of an inverse long, mirror."""
+        return got - given if self.long != self.terms.inverse else given - got
+
+    def unrealized(self, price: int) -> int:
+        return self.gain(self.terms.worth(self.amount, price), self.cost) if self.amount else 0
+
+    def add(self, deal: Deal) -> None:
+        self.amount += deal.amount
+        self.cost += deal.cost
+        self.fees += deal.fee
+        units = self.amount * self.terms.size
+        if self.terms.inverse:
+            self.entry = nearest(units, self.cost) if self.cost else deal.price
+        else:
+            self.entry = nearest(self.cost * ONE * ONE, units)
+
+    def take(self, deal: Deal) -> int:
+        """Close as much as the deal has; return what that realised."""
+        taken = nearest(self.cost * deal.amount, self.amount)
+        realized = self.gain(deal.cost, taken)
+        self.amount -= deal.amount
+        self.cost -= taken
+        self.realized += realized
+        self.fees += deal.fee
+        return realized
+
+    def see(self, price: int) -> None:
+        profit = self.unrealized(price)
+        self.mark = price
+        self.best = max(self.best, profit)
+        self.worst = min(self.worst, profit)
+
+
+@dataclasses.dataclass(slots=True)
+class Sums:
+    """What was done in one currency."""
+
+    net_flow: int = 0
+    realized: int = 0
+    funding: int = 0
+    fees: int = 0
+    other: int = 0
+    volume: int = 0
+    count: int = 0
+
+
+class Told(NamedTuple):
+    """What a fill came to: profit (None where it met no position) and entries (type, asset, amount)."""
+
+    realized: int | None
+    entries: list[tuple[str, str, int]]
+
+
+class Books:
+    """An account: what its ledger holds, every position there is and was, and sums by currency.
+
+    Attributes:
+        booked: Sum of the ledger's entries by asset.
+        open: Open positions by symbol and slot: "" in one-way mode, LONG or SHORT in hedge mode.
+        stakes: Every position there ever was, in the order they were opened.
+        sums: What was done, by currency.
+        outside: What fills moved of spot assets that no position holds: sales of what was held before, fees in base
+            beyond what is open.
+    """
 
     def __init__(self) -> None:
-        self.holding: Holding | None = None
-        self.closed: list[Holding] = []
+        self.booked: defaultdict[str, int] = defaultdict(int)
+        self.open: dict[tuple[str, str], Stake] = {}
+        self.stakes: list[Stake] = []
+        self.sums: defaultdict[str, Sums] = defaultdict(Sums)
+        self.outside: defaultdict[str, int] = defaultdict(int)
 
-    def trade(self, deal: Deal) -> None:
-        holding = self.holding
-        if holding is None:
-            self.holding = Holding(deal.quantity, deal.value, deal.price, abs(deal.quantity), fees=deal.fee)
-        elif (holding.quantity > 0) == (deal.quantity > 0):
-            holding.quantity += deal.quantity
-            holding.cost += deal.value
-            units = abs(holding.quantity) * deal.contract_size
-            if deal.inverse:
-                holding.entry = money(units / holding.cost) if holding.cost else deal.price
-            else:
-                holding.entry = money(holding.cost / units)
-            holding.peak = max(holding.peak, abs(holding.quantity))
-            holding.fees += deal.fee
-        elif abs(deal.quantity) <= abs(holding.quantity):
-            self._give_back(holding, deal)
+    def fill(
+        self, terms: Terms, slot: str, price: int, amount: int, fees: Iterable[tuple[str, int]], *,
+        buys: bool, told_cost: int | None = None,
+    ) -> Told:  # fmt: skip
+        """Book a fill: what it moves, what it costs, what it does to the position of its slot."""
+        cost = terms.worth(amount, price) if told_cost is None else told_cost
+        entries, fee, fee_base = self._pay(terms, price, fees)
+        stake, deal = self.open.get((terms.symbol, slot)), Deal(buys, price, amount, cost, fee)
+        known = len(self.stakes)
+        realized = self._meet(terms, slot, stake, deal, told=told_cost is not None)
+        met = stake is not None or len(self.stakes) > known
+        if terms.spot:
+            sign = 1 if buys else -1
+            legs = [("trade", terms.base, sign * amount), ("trade", terms.quote, -sign * cost)]
+            if fee_base:
+                left = self.open.get((terms.symbol, slot))
+                realized += self._sell_fee(terms, left, price, fee_base)
         else:
-            closing, rest = deal.cut(abs(holding.quantity))
-            self._give_back(holding, closing)
-            self.trade(rest)
+            legs = [("trade", terms.profit_asset, realized)] if realized else []
+        for one in (stake, *self.stakes[known:]):
+            if one is not None:
+                one.peak = max(one.peak, one.amount)  # what a fee took at once was never held
+        entries = [*legs, *entries]
+        for _, asset, moved in entries:
+            self.booked[asset] += moved
+        self.sums[terms.profit_asset].realized += realized
+        quote = self.sums[terms.quote]
+        quote.volume += nearest(amount * terms.size, ONE) if terms.inverse else cost
+        quote.count += 1
+        return Told(realized if met else None, entries)
 
-    def _give_back(self, holding: Holding, deal: Deal) -> None:
-        taken = money(holding.cost * abs(deal.quantity) / abs(holding.quantity))
-        gain = deal.value - taken
-        holding.realized += gain if (holding.quantity > 0) != deal.inverse else -gain
-        holding.cost -= taken
-        holding.quantity += deal.quantity
-        holding.fees += deal.fee
-        if holding.quantity == 0:
-            assert holding.cost == 0
-            self.closed.append(holding)
-            self.holding = None
+    def _pay(
+        self, terms: Terms, price: int, fees: Iterable[tuple[str, int]]
+    ) -> tuple[list[tuple[str, str, int]], int, int]:
+        """Note fees: entries, what a position is charged in quote, and what of it is a sale of base."""
+        entries, in_quote, in_base = [], 0, 0
+        for asset, cost in fees:
+            if cost:
+                entries.append(("fee" if cost > 0 else "rebate", asset, -cost))
+            if asset == terms.base:
+                in_base += cost
+            elif asset in {terms.quote, terms.settle}:
+                in_quote += cost
+            if not (terms.spot and asset == terms.base):
+                self.sums[asset].fees += cost
+        worth = nearest(price * in_base, ONE)
+        if not terms.spot:
+            return entries, in_quote + worth, 0
+        self.sums[terms.quote].fees += worth
+        return entries, in_quote + worth, in_base
 
-    def mark(self, deal: Deal, price: Fraction) -> Fraction:
-        """Value what is open at a price, by the contract of any deal; remember the best and worst."""
-        if self.holding is None:
-            return Fraction(0)
-        gain = deal.worth(abs(self.holding.quantity), price) - self.holding.cost
-        profit = gain if (self.holding.quantity > 0) != deal.inverse else -gain
-        self.holding.best = max(self.holding.best, profit)
-        self.holding.worst = min(self.holding.worst, profit)
-        return profit
+    def _meet(self, terms: Terms, slot: str, stake: Stake | None, deal: Deal, *, told: bool) -> int:
+        """Let a deal meet the position of its slot; what may not open a position is outside of them."""
+        key = (terms.symbol, slot)
+        realized = 0
+        if stake is not None and stake.long == deal.buys:
+            stake.add(deal)
+            return 0
+        if stake is not None:
+            closing, rest = deal, None
+            if deal.amount > stake.amount:
+                closing, rest = deal.cut(stake.amount, terms, told=told)
+            realized = stake.take(closing)
+            if not stake.amount:
+                del self.open[key]
+            if rest is None:
+                return realized
+            deal = rest
+        if slot == ("SHORT" if deal.buys else "LONG") or (terms.spot and not deal.buys):
+            if terms.spot:
+                self.outside[terms.base] -= deal.amount
+                self.outside[terms.quote] += deal.cost
+            return realized
+        opened = Stake(terms, slot, deal.buys, deal.amount, deal.cost, deal.price, deal.fee)
+        self.open[key] = opened
+        self.stakes.append(opened)
+        return realized
+
+    def _sell_fee(self, terms: Terms, stake: Stake | None, price: int, fee: int) -> int:
+        """Sell what a fee in base took (buy what a rebate gave) out of what the fill left open."""
+        taken = realized = 0
+        if stake is not None and fee > 0:
+            taken = min(fee, stake.amount)
+            realized = stake.take(
+                Deal(buys=False, price=price, amount=taken, cost=terms.worth(taken, price), fee=0)
+            )
+            if not stake.amount:
+                del self.open[terms.symbol, stake.slot]
+        elif stake is not None:
+            taken = fee
+            stake.add(Deal(buys=True, price=price, amount=-fee, cost=terms.worth(-fee, price), fee=0))
+        self.outside[terms.base] -= fee - taken
+        self.outside[terms.quote] += nearest(price * fee, ONE) - terms.worth(taken, price)
+        return realized
+
+    def fund(self, terms: Terms, slot: str, amount: int) -> None:
+        """Book funding, received (+) or paid (-)."""
+        self.booked[terms.profit_asset] += amount
+        self.sums[terms.profit_asset].funding += amount
+        stake = self.open.get((terms.symbol, slot))
+        if stake is not None:
+            stake.funding += amount
+
+    def move(self, kind: str, asset: str, amount: int) -> None:
+        """Book an entry that no fill causes."""
+        self.booked[asset] += amount
+        if kind in {"deposit", "withdrawal", "transfer"}:
+            self.sums[asset].net_flow += amount
+        else:
+            self.sums[asset].other += amount
+
+    def mark(self, terms: Terms, price: int) -> None:
+        """Show a price to every open position of a market."""
+        for (symbol, _), stake in self.open.items():
+            if symbol == terms.symbol:
+                stake.see(price)
+
+    def held(self) -> dict[str, int]:
+        """Return what spot positions hold: base, and what it cost in quote."""
+        held: defaultdict[str, int] = defaultdict(int)
+        for stake in self.open.values():
+            if stake.terms.spot:
+                held[stake.terms.base] += stake.amount
+                held[stake.terms.quote] -= stake.cost
+        return held
+
+    def unexplained(self) -> Iterator[tuple[str, int]]:
+        """Yield what of an asset is held without a reason: the proof without any price, which yields nothing."""
+        held = self.held()
+        for asset in {*self.booked, *self.sums, *held, *self.outside}:
+            sums = self.sums[asset]
+            reasons = sums.net_flow + sums.realized + sums.funding - sums.fees + sums.other
+            difference = self.booked[asset] - reasons - held.get(asset, 0) - self.outside[asset]
+            if difference:
+                yield asset, difference
