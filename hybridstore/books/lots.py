@@ -7,11 +7,13 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hybridstore.books.lots_csv import write_disposals, write_totals
 from hybridstore.errors import InvalidValue
 from hybridstore.named_sql import load_named_sql
 from hybridstore.portfolio.lots import LotTotals, total_by_plan, total_by_year
@@ -62,6 +64,28 @@ class Lots(Record, frozen=True, gc=False):
     open_lots: tuple[OpenLot, ...]
     years: tuple[LotTotals, ...]
     totals: tuple[LotTotals, ...]
+
+    def write_disposals(self, output: str | Path | TextIO) -> None:
+        """Write the disposals as CSV: the tax export. docs/lots.md says what its columns are.
+
+        Args:
+            output: A file's path, or an open text file.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+        write_disposals(self.account, self.disposals, output)
+
+    def write_totals(self, output: str | Path | TextIO) -> None:
+        """Write what the disposals come to, for each method, market and year, as CSV.
+
+        Args:
+            output: A file's path, or an open text file.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+        write_totals(self.account, self.years, output)
 
 
 class _Turns(NamedTuple):

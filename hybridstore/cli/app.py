@@ -16,7 +16,7 @@ app = cyclopts.App(
     help="Storage of a crypto trading bot: hot rows in SQLite, history in Parquet, one SQL question over both.",
     version_flags=["--version"],
 )
-for _command in ("demo", "status", "query", "run"):
+for _command in ("demo", "status", "query", "run", "lots"):
     app.command(f"hybridstore.cli.{_command}:{_command}")  # the module is imported when the command is needed
 
 
