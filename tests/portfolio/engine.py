@@ -13,7 +13,7 @@ from random import Random
 
 from hybridstore.errors import HybridStoreError
 from hybridstore.portfolio.activity import NONE, Activity, add_activity, entry_activity, fill_activity
-from hybridstore.portfolio.fill import FillInput, cost_of, fee_totals, split_fill
+from hybridstore.portfolio.fill import FillInput, cost_of, fee_totals
 from hybridstore.portfolio.ledger import fill_entries
 from hybridstore.portfolio.money import ONE, ZERO, add, multiply, subtract, total
 from hybridstore.portfolio.position import (
@@ -24,6 +24,7 @@ from hybridstore.portfolio.position import (
     apply_fill,
     apply_funding,
     apply_mark,
+    apply_sided_fill,
     change_event,
     unrealized_pnl,
 )
@@ -115,12 +116,10 @@ class Engine:
         """Apply what of a fill may meet its position; None where none of it may."""
         kept = self.open.get(key)
         side = key[1] or (LONG if market.is_spot else "")
-        if side and one.side == ("sell" if side == LONG else "buy"):
-            if kept is None:
-                return None
-            if one.amount > kept.state.amount:
-                one, _ = split_fill(one, kept.state.amount)
-        change = apply_fill(kept.state if kept else None, one)
+        state = kept.state if kept else None
+        change = apply_sided_fill(state, one, side) if side else apply_fill(state, one)
+        if change is None:
+            return None
         events = [event for event in (change.before_event, change.opened_event) if event]
         self.kinds.update(event.kind for event in events)
         assert change.realized_delta == total(event.realized_delta for event in events)
