@@ -186,7 +186,7 @@ def _rows(fills: Result) -> Iterator[tuple[Any, ...]]:
 
 def _lot_fill(row: tuple[Any, ...], turns: _Turns) -> LotFill:
     (symbol, trade_id, order_id, side, price, amount, size, quote_amount, fee, fee_currency, fees, strategy,
-     executed_us, position_side, inverse) = row  # fmt: skip
+     executed_us, position_side) = row  # fmt: skip
     market = parse_symbol(symbol)
     hedge = None
     if symbol in turns.markets and (symbol, trade_id, order_id) not in turns.fills:
@@ -202,7 +202,6 @@ def _lot_fill(row: tuple[Any, ...], turns: _Turns) -> LotFill:
         order_id=order_id,
         executed_us=executed_us,
         contract_size=_short(size),
-        inverse=inverse,
         quote_amount=_short(quote_amount),
         position_side=hedge,
         strategy=strategy,

@@ -3,7 +3,7 @@
 -- name: fills_of_account
 -- Fills in the order they were executed, market by market; one that was voided counts nothing.
 SELECT t.symbol, t.trade_id, t.order_id, t.side, t.price, t.amount, t.contract_size, t.quote_amount, t.fee,
-  t.fee_currency, t.fees, t.strategy, epoch_us(t.executed_at) AS executed_us, p.side AS position_side, p.inverse
+  t.fee_currency, t.fees, t.strategy, epoch_us(t.executed_at) AS executed_us, p.side AS position_side
 FROM trades t LEFT JOIN positions p ON p.position_id = t.position_id
 WHERE t.account = $account AND t.amount > 0
   AND ($symbol IS NULL OR t.symbol = $symbol) AND ($until IS NULL OR t.executed_at <= $until)

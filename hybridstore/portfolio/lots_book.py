@@ -72,7 +72,7 @@ class LotBook:
         self._year_end_us = 0
         self._legs = {side: _Leg(side, make_queue(plan.default, side)) for side in (LONG, SHORT)}
         self._opened = 0
-        self._contract = (ONE, market.inverse)
+        self._contract_size = ONE
         self._currency = market.base if market.inverse else market.profit_asset
 
     def apply(self, one: LotFill) -> list[Disposal]:
@@ -151,15 +151,17 @@ class LotBook:
                 f"trade_id={one.trade_id!r}: executed before the fill that was told before it",
                 hint="lots are made from fills in the order they were executed",
             )
-        contract = (fill.contract_size, fill.inverse)
-        if contract != self._contract:
+        if fill.inverse is not self._market.inverse:
+            raise InvalidValue(
+                f"trade_id={one.trade_id!r} inverse={fill.inverse}: {self._market.symbol} says otherwise"
+            )
+        if fill.contract_size != self._contract_size:
             if any(leg.amount for leg in self._legs.values()):
                 raise InvalidValue(
-                    f"trade_id={one.trade_id!r} contract_size={fill.contract_size} inverse={fill.inverse}: the open "
-                    f"lots of {self._market.symbol} have contract_size={self._contract[0]} inverse={self._contract[1]}"
+                    f"trade_id={one.trade_id!r} contract_size={fill.contract_size}: the open lots of "
+                    f"{self._market.symbol} have contract_size={self._contract_size}"
                 )
-            self._contract = contract
-            self._currency = self._market.base if fill.inverse else self._market.profit_asset
+            self._contract_size = fill.contract_size
 
     def _open(self, side: str, one: LotFill, basis: str, part: _Part) -> None:
         leg = self._legs[side]
@@ -242,7 +244,7 @@ class LotBook:
         opened_for, acquisition_fee, acquisition_others = opening
         # Who closes an inverse long gives base back: less than it was opened for is a gain.
         cost, proceeds = (
-            (opened_for, value) if (side == LONG) is not one.fill.inverse else (value, opened_for)
+            (opened_for, value) if (side == LONG) is not self._market.inverse else (value, opened_for)
         )
         gain = net = None
         if cost is not None and proceeds is not None:

@@ -211,7 +211,6 @@ def make_lot_fill(
     order_id: str,
     executed_us: int,
     contract_size: Decimal = ONE,
-    inverse: bool | None = None,
     quote_amount: Decimal | None = None,
     position_side: str | None = None,
     strategy: str | None = None,
@@ -228,7 +227,6 @@ def make_lot_fill(
         order_id: The order it filled.
         executed_us: When, us UTC.
         contract_size: Units of base (linear) or quote (inverse) a contract.
-        inverse: Whether profit is in base; None finds it in the symbol.
         quote_amount: What it cost in quote as it was stored; None, and of inverse contracts always, computes it.
         position_side: LONG or SHORT in hedge mode.
         strategy: The strategy that acted.
@@ -237,14 +235,13 @@ def make_lot_fill(
         The fill. Fees of inverse contracts count in base, all others as :func:`fee_totals` has them in quote; what
         can be said in neither is in ``other_fees``.
     """
-    inverse = market.inverse if inverse is None else inverse
-    counted, others = _told_apart(market, fees, inverse=inverse)
-    if inverse:
+    counted, others = _told_apart(market, fees)
+    if market.inverse:
         in_currency, in_base, cost = total(cost for _, cost in counted), ZERO, None
     else:
         totals = fee_totals(market, price, counted)
         in_currency, in_base, cost = totals.known_in_quote, totals.in_base, quote_amount
-    fill = FillInput(side, price, amount, contract_size, inverse, fee_in_base=in_base, cost=cost)
+    fill = FillInput(side, price, amount, contract_size, market.inverse, fee_in_base=in_base, cost=cost)
     return LotFill(
         trade_id,
         order_id,
@@ -259,9 +256,9 @@ def make_lot_fill(
 
 
 def _told_apart(
-    market: Market, fees: Iterable[tuple[str, Decimal]], *, inverse: bool
+    market: Market, fees: Iterable[tuple[str, Decimal]]
 ) -> tuple[list[tuple[str, Decimal]], AssetFees]:
-    counted_in = {market.base} if inverse else {market.base, market.quote, market.profit_asset}
+    counted_in = {market.base} if market.inverse else {market.base, market.quote, market.profit_asset}
     counted: list[tuple[str, Decimal]] = []
     others: AssetFees = ()
     for asset, cost in fees:
