@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hybridstore.hot.balances import Balance
     from hybridstore.hot.database import DatabaseManager
     from hybridstore.hot.feed_event import Event
+    from hybridstore.hot.funding import FundingResult
     from hybridstore.hot.guard_report import GuardReport
     from hybridstore.hot.optimizer import QueryOptimizer
     from hybridstore.hot.position_rows import Position
@@ -72,6 +73,7 @@ __all__ = [
     "Dataset",
     "Event",
     "FillResult",
+    "FundingResult",
     "GuardReport",
     "HybridStore",
     "HybridStoreError",
@@ -125,12 +127,13 @@ _ROOMS = {
     "hot.balances": "Balance",
     "hot.database": "DatabaseManager",
     "hot.feed_event": "Event",
+    "hot.funding": "FundingResult",
     "hot.guard_report": "GuardReport",
     "hot.optimizer": "QueryOptimizer",
     "hot.position_rows": "Position",
     "hot.schema_manager": "SchemaManager",
     "hot.subscription": "Subscription",
-    "hot.trades": "FillResult Trade",
+    "hot.trade_rows": "FillResult Trade",
     "integrations.bases": "StorageBackedBalanceManager StorageBackedPortfolioManager",
     "integrations.bridge": "StorageIntegrationBridge",
     "integrations.integration": "Integration",

@@ -234,7 +234,7 @@ class HybridStore(Desk):
     def _last_archived_trade(self, symbol: str, account: str) -> Trade | None:
         if not self.trades.archived():
             return None
-        trades = self.scan("trades", symbol=symbol, account=account)
+        trades = self.scan("trades", symbol=symbol, account=account).remove(amount=0)
         last = trades.top_k(1, by=["executed_at", "id"]).select(Trade.__struct_fields__).collect()
         return Trade(**last.row(0, named=True)) if last.height else None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hybridstore.config import Durability
-from hybridstore.hot.async_market_desk import AsyncMarketDesk
+from hybridstore.hot.async_books_desk import AsyncBooksDesk
 from hybridstore.hot.balance_reader import BalanceReader
 from hybridstore.hot.balances import (
     DEFAULT_ACCOUNT,
@@ -30,7 +30,7 @@ from hybridstore.portfolio.summary import PortfolioSummary
 from hybridstore.schema.types import check_timestamp, to_decimal
 
 
-class AsyncDesk(AsyncMarketDesk):
+class AsyncDesk(AsyncBooksDesk):
     """Records and looks up on an event loop; an awaited write is durable. See Desk for the arguments in full.
 
     Cancelling an awaited write does not take it back: it was handed to the writer.
@@ -122,7 +122,7 @@ class AsyncDesk(AsyncMarketDesk):
         durability: Durability | None = None,
         **details: Any,
     ) -> FillResult:
-        """Record one of the bot's own fills with its ledger entries and its effect on a position.
+        """Record one of the bot's own fills with all that follows from it: ledger, position, sums by hour and day.
 
         Args:
             symbol: The market in unified form.

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from hybridstore.config import Durability
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks
+from hybridstore.hot.ledger import rows_operation
+from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks, prepare_prices
 from hybridstore.hot.market_desk import Row
 from hybridstore.hot.orders import Order, OrderReader, prepare_order, write_order
 from hybridstore.hot.position_marks import write_mark, write_marks
 from hybridstore.hot.recorder import Recorder
-from hybridstore.hot.rows import RowCounts, prepare_rows, write_rows
+from hybridstore.hot.rows import RowCounts, prepare_rows
 
 Result = TypeVar("Result")
 
@@ -63,6 +64,25 @@ class AsyncMarketDesk:
         """
         return await self._write(durability, write_marks, prepare_marks(marks))
 
+    async def update_prices(
+        self,
+        prices: Mapping[str, Money],
+        marked_at: Moment | None = None,
+        *,
+        durability: Durability | None = None,
+    ) -> int:
+        """Mark every market named and every open position there, in one transaction.
+
+        Args:
+            prices: The price to value by of each symbol, in quote.
+            marked_at: When; None means the commit's time.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many prices were taken; the others are older than what is known.
+        """
+        return await self._write(durability, write_marks, prepare_prices(prices, marked_at))
+
     async def get_mark(self, symbol: str) -> Mark | None:
         """Return the latest prices of a market; read inline.
 
@@ -88,7 +108,9 @@ class AsyncMarketDesk:
             How many were new, repeated and corrected.
         """
         declaration = self._database.registry[dataset]
-        return await self._write(durability, write_rows, declaration, prepare_rows(declaration, rows))
+        return await self._write(
+            durability, rows_operation(declaration.name), declaration, prepare_rows(declaration, rows)
+        )
 
     async def record_market_trades(
         self, rows: Iterable[Row], *, durability: Durability | None = None
@@ -115,20 +137,6 @@ class AsyncMarketDesk:
             How many were new, repeated and corrected.
         """
         return await self.insert("candles", rows, durability=durability)
-
-    async def record_ledger_entries(
-        self, rows: Iterable[Row], *, durability: Durability | None = None
-    ) -> RowCounts:
-        """Record deposits, withdrawals, transfers, funding and other entries that no fill causes.
-
-        Args:
-            rows: (account, entry_id, type, asset, amount, reference, occurred_at) or mappings.
-            durability: "full", "normal", or None for the store's own.
-
-        Returns:
-            How many were new, repeated and corrected.
-        """
-        return await self.insert("ledger", rows, durability=durability)
 
     async def record_order(self, *, durability: Durability | None = None, **columns: Any) -> bool:
         """Record a report of an order; reports may come late, twice and in any order.

@@ -103,6 +103,33 @@ class BotView(Generic[Store]):
         """
         return self._calls.record_fill(symbol, side, price, amount, **{**self._acts, **details})
 
+    def record_funding(self, symbol: str, amount: Money, **details: Any) -> Any:
+        """Record a funding payment on the bot's position.
+
+        Args:
+            symbol: The contract it was paid on.
+            amount: Received (+) or paid (-).
+            **details: See :meth:`hybridstore.hot.books_desk.BooksDesk.record_funding`.
+
+        Returns:
+            The entry's id and the position.
+        """
+        return self._calls.record_funding(symbol, amount, **{**self._acts, **details})
+
+    def void_fill(self, symbol: str, trade_id: str, order_id: str | None = None, **details: Any) -> Any:
+        """Take a fill of the bot's account back that never was.
+
+        Args:
+            symbol: Its market.
+            trade_id: Its id.
+            order_id: Its order; None where it was told without one.
+            **details: durability.
+
+        Returns:
+            The fill as it stands now, with the position that was amended.
+        """
+        return self._calls.void_fill(symbol, trade_id, order_id, self.account, **details)
+
     def create_position(
         self, position_id: str, symbol: str, side: str, amount: Money, entry_price: Money, **details: Any
     ) -> Any:

@@ -17,9 +17,9 @@ from hybridstore.hot.balances import (
     write_balance,
     write_balances,
 )
+from hybridstore.hot.books_desk import BooksDesk
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import prepare_fill
-from hybridstore.hot.market_desk import MarketDesk
 from hybridstore.hot.position_marks import price_position
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position
 from hybridstore.hot.positions import close_position, write_position
@@ -30,7 +30,7 @@ from hybridstore.portfolio.summary import PortfolioSummary
 from hybridstore.schema.types import check_timestamp, to_decimal
 
 
-class Desk(MarketDesk):
+class Desk(BooksDesk):
     """Records and looks up; every write returns when it is durable.
 
     Args:
@@ -131,7 +131,7 @@ class Desk(MarketDesk):
         durability: Durability | None = None,
         **details: Any,
     ) -> FillResult:
-        """Record one of the bot's own fills with its ledger entries and its effect on a position.
+        """Record one of the bot's own fills with all that follows from it: ledger, position, sums by hour and day.
 
         Args:
             symbol: The market in unified form.

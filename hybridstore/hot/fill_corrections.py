@@ -12,13 +12,13 @@ from hybridstore.hot.commits import touches
 from hybridstore.hot.fills import NO_ORDER
 from hybridstore.hot.known import Stored
 from hybridstore.hot.ledger import LEDGER_TOUCHES, enter
-from hybridstore.hot.position_amends import Amendment, amend_positions
+from hybridstore.hot.position_amends import amend_positions
 from hybridstore.hot.position_fills import Addressee
 from hybridstore.hot.position_rows import Position
 from hybridstore.hot.positions import FillName
 from hybridstore.hot.rows import correct_row, supersede_row
 from hybridstore.hot.session import WriteSession
-from hybridstore.hot.trade_rows import PLACE, CountedFill, FillResult, counted, decode_trade
+from hybridstore.hot.trade_rows import PLACE, CountedFill, FillResult, counted, decode_trade, realized_columns
 from hybridstore.portfolio.activity import NONE, Activity, fill_activity, undo_activity
 from hybridstore.portfolio.ledger import Entry, fill_entries, fill_reference
 from hybridstore.portfolio.symbols import Market, parse_symbol
@@ -77,9 +77,8 @@ def void_fill(
     if all(found[PLACE[name]] == value for name, value in _VOID.items()):
         return FillResult(decode_trade(found), None, repeated=True)
     row = [_VOID.get(name, found[PLACE[name]]) for name in TRADES.column_names]
-    whose = Addressee(
-        account, parse_symbol(symbol), strategy=found[PLACE["strategy"]], bot=found[PLACE["bot"]]
-    )
+    named = {name: found[PLACE[name]] for name in ("strategy", "bot")}
+    whose = Addressee(account, parse_symbol(symbol), side=found[PLACE["position_side"]], **named)
     booked = rebook(session, whose, found, row, archived=archived, counts=True)
     changed = tuple([name for name in _VOID if found[PLACE[name]] != _VOID[name]])
     return FillResult(decode_trade(booked.row), booked.position, corrected=changed)
@@ -107,7 +106,8 @@ def rebook(
         old, new = counted(found), counted((found[0], *row))
         amended = amend_positions(session, whose, name, old, new, found[PLACE["position_id"]])
         position = amended.position
-        _amend_row(row, amended)
+        columns = realized_columns(whose.market, new.price, amended.position_id, amended.realized, new.fees)
+        row[:] = [columns.get(name, row[place]) for place, name in enumerate(TRADES.column_names)]
         new = new._replace(realized=amended.realized)
         _amend_entries(session, whose.account, whose.market, name, old, new)
         _amend_activity(session, whose.account, whose.market, old, new)
@@ -116,13 +116,6 @@ def rebook(
     else:
         correct_row(session, TRADES, found, row)
     return Rebooked((found[0], *row), position)
-
-
-def _amend_row(row: list[Any], amended: Amendment) -> None:
-    names = TRADES.column_names
-    row[names.index("position_id")] = amended.position_id
-    realized = None if amended.position_id is None else money_text(amended.realized, "realized_pnl")
-    row[names.index("realized_pnl")] = realized
 
 
 def _amend_entries(

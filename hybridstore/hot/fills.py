@@ -154,6 +154,8 @@ def prepare_fill(
         "fees": _fees_json(all_fees) if len(all_fees) > 1 else None,
         "liquidity": liquidity,
         "realized_pnl_exchange": realized_pnl_exchange,
+        "position_side": None if position_side is None else check_side(position_side),
+        "liquidation": liquidation,
         "strategy": strategy,
         "bot": bot,
         "info": info,
@@ -164,7 +166,7 @@ def prepare_fill(
     return FillOrder(
         account, market, side, exact_price, exact_amount, size, inverse, notional, all_fees, totals,
         None if position_id is None else check_name(position_id, "position_id"),
-        None if position_side is None else check_side(position_side), liquidation,
+        position_side, liquidation,
         None if executed_at is None else check_timestamp(executed_at, "executed_at"),
         stored["trade_id"], stored,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
@@ -10,12 +11,13 @@ from hybridstore.hot.activity import note_activity
 from hybridstore.hot.archived import Wanted, find_archived
 from hybridstore.hot.commits import touches
 from hybridstore.hot.known import Stored
-from hybridstore.hot.rows import RowCounts, correct_row, is_old_version, supersede_row
+from hybridstore.hot.rows import RowCounts, correct_row, is_old_version, supersede_row, write_rows
 from hybridstore.hot.session import WriteSession
 from hybridstore.portfolio.activity import NONE, entry_activity, undo_activity
 from hybridstore.portfolio.ledger import is_fill_leg
 from hybridstore.portfolio.money import ZERO, add, subtract
 from hybridstore.schema.books import LEDGER
+from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.types import money_text
 
 LEDGER_TOUCHES = ("ledger", "ledger_balances", "portfolio_hourly", "portfolio_daily")
@@ -46,7 +48,6 @@ class Outcomes(NamedTuple):
     before: Stored | None = None
 
 
-@touches(*LEDGER_TOUCHES)
 def write_entries(session: WriteSession, rows: list[list[Any]]) -> RowCounts:
     """Record entries that no fill causes, each once, also where its first copy is archived.
 
@@ -66,6 +67,23 @@ def write_entries(session: WriteSession, rows: list[list[Any]]) -> RowCounts:
     for row in rows:
         counts[enter(session, row).outcome] += 1
     return RowCounts(**counts)
+
+
+def rows_operation(dataset: str) -> Callable[..., RowCounts]:
+    """Return what records rows of a dataset: entries of the ledger have consequences.
+
+    Args:
+        dataset: Its name.
+
+    Returns:
+        An operation that takes the declaration and the prepared rows.
+    """
+    return _write_declared if dataset == LEDGER.name else write_rows
+
+
+@touches(*LEDGER_TOUCHES)
+def _write_declared(session: WriteSession, _declaration: Dataset, rows: list[list[Any]]) -> RowCounts:
+    return write_entries(session, rows)
 
 
 @touches(*LEDGER_TOUCHES)
@@ -108,9 +126,10 @@ def enter(session: WriteSession, row: list[Any], *, by_fill: bool = False, force
     row[-1] = session.ts_us
     if not by_fill:
         session.timely(row[_PLACE["occurred_at"]], "occurred_at")
-        _refuse_leg(row, row[_PLACE["reference"]])
     found, archived = find_entry(session, row)
     if found is None:
+        if not by_fill:
+            _refuse_leg(row, row[_PLACE["reference"]])
         session.run("insert_ledger", row)
         _count(session, row, None, by_fill=by_fill)
         return Outcomes("inserted")

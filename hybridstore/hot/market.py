@@ -134,6 +134,24 @@ def prepare_marks(marks: Iterable[Mapping[str, Any]]) -> list[MarkUpdate]:
     return updates
 
 
+def prepare_prices(prices: Mapping[str, Money], marked_at: Moment | None) -> list[MarkUpdate]:
+    """Take the prices of many markets through the door.
+
+    Args:
+        prices: The price to value by of each symbol, in quote.
+        marked_at: When they were; None means the commit's time.
+
+    Returns:
+        The checked prices, in order.
+
+    Raises:
+        InvalidValue: A value does not fit; it is named, and nothing was written.
+    """
+    return prepare_marks(
+        [{"symbol": symbol, "mark": price, "marked_at": marked_at} for symbol, price in prices.items()]
+    )
+
+
 _ARGUMENTS = tuple(inspect.signature(prepare_mark).parameters)
 
 

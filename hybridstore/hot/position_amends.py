@@ -123,6 +123,8 @@ def _input(session: WriteSession, whose: Addressee, held: Held | None, fill: Cou
 def _amend(
     session: WriteSession, whose: Addressee, held: Held, done: Booked, new: CountedFill
 ) -> PositionState | None:
+    if whose.side not in {None, held.state.side}:
+        return None  # it was for the other side
     fill = _input(session, whose, held, new) if new.amount else None
     exits = fill is not None and fill.side == ("sell" if held.state.side == LONG else "buy")
     if fill is not None and exits and whose.market.is_spot:
@@ -188,22 +190,22 @@ def _book_beside(
 ) -> Amendment:
     first = load_anywhere(session, next(iter(booked)))
     assert first is not None, "a position has events and no row"
-    whose = (
-        _slot(session, whose, first) if len(booked) == 1 else whose._replace(position_id=None, bot=first.bot)
-    )
+    slot = whose._replace(position_id=None, bot=first.bot)
+    old_slot = _slot(session, whose, first) if len(booked) == 1 else slot
+    new_slot = slot if whose.side else old_slot
     reversal = _reversal(session, booked, old, inverse=first.state.inverse)
     right = new.as_input(whose.market, inverse=first.state.inverse) if new.amount else None
     # Bought first, so that what is sold is there: on a spot market nothing else could be.
-    steps = [(reversal, old.executed_us), (right, new.executed_us)]
+    steps = [(old_slot, reversal, old.executed_us), (new_slot, right, new.executed_us)]
     if old.side == "buy":
         steps.reverse()
     realized = ZERO
     for done in booked.values():
         realized = add(realized, done.realized)
     last: FillEffect | None = None
-    for fill, occurred_us in steps:
+    for meant, fill, occurred_us in steps:
         if fill is not None:
-            effect = fill_position(session, whose, fill, name, occurred_us)
+            effect = fill_position(session, meant, fill, name, occurred_us)
             realized = add(realized, effect.realized)
             last = effect if effect.position is not None else last
     return Amendment(last.position if last else None, position_id, realized)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from hybridstore.records import Record
 from hybridstore.schema.books import POSITIONS
 from hybridstore.schema.types import check_name, check_timestamp, moment, money_text, to_decimal
 
+_TERMS = ("leverage", "margin_mode", "liquidation_price")
 _COLUMN = {name: place for place, name in enumerate(POSITIONS.stored_names)}
 
 
@@ -188,6 +190,28 @@ def prepare_position(
         None if strategy is None else check_name(strategy, "strategy"),
         None if bot is None else check_name(bot, "bot"),
     )
+
+
+def prepare_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Take new terms of a position through the door.
+
+    Args:
+        terms: leverage, margin_mode, liquidation_price: those that change.
+
+    Returns:
+        The checked terms.
+
+    Raises:
+        InvalidValue: A value does not fit, or none or another is given.
+    """
+    wrong = [name for name in terms if name not in _TERMS]
+    if wrong or not terms:
+        raise InvalidValue(
+            f"{wrong[0]} is no term of a position" if wrong else "no term to change was given",
+            hint=f"give {', '.join(_TERMS)}, those that change",
+        )
+    POSITIONS.column("margin_mode").check(terms.get("margin_mode"))
+    return {name: value if name == "margin_mode" else _optional(value, name) for name, value in terms.items()}
 
 
 def _optional(value: Money | None, column: str) -> Decimal | None:

@@ -79,13 +79,14 @@ SELECT json_group_array(json_array(id, account, symbol, order_id, client_order_i
 FROM orders WHERE account = ? AND symbol = ? AND status = 'open'
 
 -- name: last_trade
--- The fill of a market that was executed last, unless it is so old that a later one may be archived.
+-- The fill of a market that was executed last, unless it is so old that a later one may be archived. One that was
+-- voided is none.
 SELECT id, account, symbol, trade_id, order_id, synthetic_id, side, price, amount, contract_size,
-  quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl,
-  realized_pnl_exchange, position_id, strategy, bot, executed_at, info, recorded_at
+  quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl, net_pnl,
+  realized_pnl_exchange, position_id, position_side, liquidation, strategy, bot, executed_at, info, recorded_at
 FROM trades WHERE account = ? AND symbol = ? AND executed_at >= ifnull((
   SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_start_us
-  WHERE dataset = 'trades' AND replaced_seq IS NULL ORDER BY start_us DESC LIMIT 1), 0)
+  WHERE dataset = 'trades' AND replaced_seq IS NULL ORDER BY start_us DESC LIMIT 1), 0) AND amount <> '0'
 ORDER BY executed_at DESC, id DESC LIMIT 1
 
 -- name: balances_at
@@ -103,8 +104,8 @@ WHERE id = ?
 -- name: trades_of_id
 -- Fills of one id: mostly one, but an exchange may give one id to both sides of a match of the bot with itself.
 SELECT id, account, symbol, trade_id, order_id, synthetic_id, side, price, amount, contract_size,
-  quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl,
-  realized_pnl_exchange, position_id, strategy, bot, executed_at, info, recorded_at
+  quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl, net_pnl,
+  realized_pnl_exchange, position_id, position_side, liquidation, strategy, bot, executed_at, info, recorded_at
 FROM trades WHERE account = ? AND symbol = ? AND trade_id = ?
 
 -- name: events_of_fill

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -12,17 +13,29 @@ from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.known import Stored
 from hybridstore.hot.position_rows import Position
-from hybridstore.portfolio.fill import FillInput, fee_totals
+from hybridstore.portfolio.fill import FillInput, fee_totals, net_pnl
 from hybridstore.portfolio.money import ZERO
 from hybridstore.portfolio.symbols import Market
 from hybridstore.records import Record
 from hybridstore.schema.books import TRADES
-from hybridstore.schema.types import moment
+from hybridstore.schema.types import moment, money_text
 
 PLACE = {name: place for place, name in enumerate(TRADES.stored_names)}
 """Where each stored column is."""
 COUNTED = frozenset(
-    {"side", "price", "amount", "contract_size", "quote_amount", "fee", "fee_currency", "fees", "executed_at"}
+    {
+        "side",
+        "price",
+        "amount",
+        "contract_size",
+        "quote_amount",
+        "fee",
+        "fee_currency",
+        "fees",
+        "executed_at",
+        "position_side",
+        "liquidation",
+    }
 )
 """What ledger entries, positions and sums are computed from."""
 
@@ -53,6 +66,7 @@ class Trade(Record, frozen=True, gc=False):
         fee_currency: Its asset.
         fee_in_quote: All fees in quote; None where one is in a third asset.
         realized_pnl: Realised by it, gross, in the settle asset; None where it changed no position.
+        net_pnl: realized_pnl less its fees; None where it changed no position, or a fee is in another asset.
         position_id: The position it changed.
         strategy: The strategy that acted.
         bot: The bot that acted.
@@ -74,6 +88,7 @@ class Trade(Record, frozen=True, gc=False):
     fee_currency: str | None
     fee_in_quote: Decimal | None
     realized_pnl: Decimal | None
+    net_pnl: Decimal | None
     position_id: str | None
     strategy: str | None
     bot: str | None
@@ -110,6 +125,7 @@ class CountedFill(NamedTuple):
         fees: (asset, cost) pairs.
         realized: Realised by it, gross; zero where it changed no position.
         executed_us: When, us UTC.
+        is_liquidation: Whether the exchange forced it.
     """
 
     side: str
@@ -120,6 +136,7 @@ class CountedFill(NamedTuple):
     fees: tuple[tuple[str, Decimal], ...]
     realized: Decimal
     executed_us: int
+    is_liquidation: bool
 
     def as_input(self, market: Market, *, inverse: bool) -> FillInput:
         """Return what positions are computed from.
@@ -134,7 +151,8 @@ class CountedFill(NamedTuple):
         totals = fee_totals(market, self.price, self.fees)
         cost = None if inverse else self.quote_amount
         return FillInput(
-            self.side, self.price, self.amount, self.contract_size, inverse, totals.known_in_quote, totals.in_base, cost
+            self.side, self.price, self.amount, self.contract_size, inverse, totals.known_in_quote, totals.in_base,
+            cost, self.is_liquidation,
         )  # fmt: skip
 
 
@@ -162,7 +180,35 @@ def counted(row: Stored) -> CountedFill:
         fees,
         ZERO if realized is None else Decimal(realized),
         row[PLACE["executed_at"]],
+        bool(row[PLACE["liquidation"]]),
     )
+
+
+def realized_columns(
+    market: Market,
+    price: Decimal,
+    position_id: str | None,
+    realized: Decimal,
+    fees: Iterable[tuple[str, Decimal]],
+) -> dict[str, Any]:
+    """Return the columns of ``trades`` that say what a fill did to positions.
+
+    Args:
+        market: Where it was.
+        price: Its price, in quote.
+        position_id: The position it belongs to; None where it changed none.
+        realized: What it realised, gross.
+        fees: (asset, cost) pairs.
+
+    Returns:
+        Stored forms by name.
+    """
+    net = None if position_id is None else net_pnl(market, price, realized, fees)
+    return {
+        "position_id": position_id,
+        "realized_pnl": None if position_id is None else money_text(realized, "realized_pnl"),
+        "net_pnl": None if net is None else money_text(net, "net_pnl"),
+    }
 
 
 def decode_trade(row: tuple[Any, ...]) -> Trade:
@@ -175,7 +221,16 @@ def decode_trade(row: tuple[Any, ...]) -> Trade:
         The record.
     """
     fields = {name: row[PLACE[name]] for name in Trade.__struct_fields__}
-    for name in ("price", "amount", "contract_size", "quote_amount", "fee", "fee_in_quote", "realized_pnl"):
+    for name in (
+        "price",
+        "amount",
+        "contract_size",
+        "quote_amount",
+        "fee",
+        "fee_in_quote",
+        "realized_pnl",
+        "net_pnl",
+    ):
         if fields[name] is not None:
             fields[name] = Decimal(fields[name])
     fields["synthetic_id"] = bool(fields["synthetic_id"])

@@ -15,12 +15,11 @@ from hybridstore.hot.position_fills import Addressee, FillEffect, fill_position
 from hybridstore.hot.positions import FillName
 from hybridstore.hot.rows import is_old_version, key_of
 from hybridstore.hot.session import WriteSession
-from hybridstore.hot.trade_rows import COUNTED, PLACE, FillResult, decode_trade
+from hybridstore.hot.trade_rows import COUNTED, PLACE, FillResult, decode_trade, realized_columns
 from hybridstore.portfolio.activity import fill_activity
 from hybridstore.portfolio.fill import FillInput
 from hybridstore.portfolio.ledger import fill_entries, fill_reference
 from hybridstore.schema.books import TRADES
-from hybridstore.schema.types import money_text
 
 _SAME = ("side", "price", "amount")
 _FEES = ("fee", "fee_currency", "fees", "fee_in_quote")
@@ -63,7 +62,7 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
         FillName(order.trade_id, columns["order_id"]),
         executed_us,
     )
-    stored = _stored(columns, effect, executed_us, session.ts_us)
+    stored = _stored(order, effect, executed_us, session.ts_us)
     session.execute(session.sql["insert_trades"], stored)
     _book(session, order, effect, executed_us)
     return FillResult(decode_trade((0, *stored)), effect.position)
@@ -122,10 +121,10 @@ def _book(session: WriteSession, order: FillOrder, effect: FillEffect, executed_
         note_activity(session, account, currency, executed_us, activity)
 
 
-def _stored(columns: dict[str, Any], effect: FillEffect, executed_us: int, ts_us: int) -> list[Any]:
+def _stored(order: FillOrder, effect: FillEffect, executed_us: int, ts_us: int) -> list[Any]:
+    columns = order.columns
     computed = {
-        "realized_pnl": None if effect.position_id is None else money_text(effect.realized, "realized_pnl"),
-        "position_id": effect.position_id,
+        **realized_columns(order.market, order.price, effect.position_id, effect.realized, order.fees),
         "executed_at": executed_us,
         "recorded_at": ts_us,
     }
@@ -182,5 +181,6 @@ def _known(session: WriteSession, order: FillOrder, found: Stored, *, archived: 
     if "executed_at" in changed:
         session.timely(changed["executed_at"], "executed_at")
     counts = not COUNTED.isdisjoint(changed)
-    booked = rebook(session, addressee(order), found, row, archived=archived, counts=counts)
+    whose = addressee(order)._replace(side=row[TRADES.column_names.index("position_side")])
+    booked = rebook(session, whose, found, row, archived=archived, counts=counts)
     return FillResult(decode_trade(booked.row), booked.position, corrected=tuple(changed))

@@ -138,6 +138,25 @@ def fees_by_asset(market: Market, price: Decimal, fees: Iterable[tuple[str, Deci
     return {asset: cost for asset, cost in sums.items() if cost}
 
 
+def net_pnl(
+    market: Market, price: Decimal, realized: Decimal, fees: Iterable[tuple[str, Decimal]]
+) -> Decimal | None:
+    """Return what a fill realised net of its fees.
+
+    Args:
+        market: Where it was.
+        price: Its price, in quote.
+        realized: Realised by it, gross, in the profit asset.
+        fees: (asset, cost) pairs.
+
+    Returns:
+        Units of the profit asset; None where a fee is in another asset than it can be taken from.
+    """
+    sums = fees_by_asset(market, price, fees)
+    paid = sums.pop(market.profit_asset, ZERO)
+    return None if sums else subtract(realized, paid)
+
+
 def fee_totals(market: Market, price: Decimal, fees: Iterable[tuple[str, Decimal]]) -> FeeTotals:
     """Add up the fees of a fill.
 

@@ -1,0 +1,119 @@
+"""The books' side of the desk: ledger entries, funding, terms of positions, and what is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hybridstore.config import Durability
+from hybridstore.hot.balances import DEFAULT_ACCOUNT, Money
+from hybridstore.hot.fill_corrections import void_fill
+from hybridstore.hot.funding import FundingResult, prepare_funding, write_funding
+from hybridstore.hot.ledger import void_entry
+from hybridstore.hot.market_desk import MarketDesk, Row
+from hybridstore.hot.position_rows import Position, prepare_terms
+from hybridstore.hot.positions import adjust_position
+from hybridstore.hot.rows import RowCounts
+from hybridstore.hot.trade_rows import FillResult
+
+
+class BooksDesk(MarketDesk):
+    """Records what the books need beside fills; every write returns when it is durable."""
+
+    def record_ledger_entries(
+        self, rows: Iterable[Row], *, durability: Durability | None = None
+    ) -> RowCounts:
+        """Record deposits, withdrawals, transfers, interest and other entries that no fill causes.
+
+        Args:
+            rows: (account, entry_id, type, asset, amount, reference, occurred_at) or mappings.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            How many were new, repeated and corrected.
+        """
+        return self.insert("ledger", rows, durability=durability)
+
+    def record_funding(
+        self, symbol: str, amount: Money, *, durability: Durability | None = None, **details: Any
+    ) -> FundingResult:
+        """Record a funding payment with what it adds to the position.
+
+        Args:
+            symbol: The contract it was paid on.
+            amount: Received (+) or paid (-), in what the contract is settled in.
+            durability: "full", "normal", or None for the store's own.
+            **details: See :func:`hybridstore.hot.funding.prepare_funding`.
+
+        Returns:
+            The entry's id and the position.
+        """
+        order = prepare_funding(symbol, amount, **details)
+        return self._recorder.call(durability, write_funding, order)
+
+    def void_fill(
+        self,
+        symbol: str,
+        trade_id: str,
+        order_id: str | None = None,
+        account: str = DEFAULT_ACCOUNT,
+        *,
+        durability: Durability | None = None,
+    ) -> FillResult:
+        """Take a fill back that never was, as one an exchange cancelled.
+
+        It counts nothing from now on: its amount becomes 0, and ledger, position and sums are put right. It stays, so
+        that it is known when it is told again, and its old version is kept.
+
+        Args:
+            symbol: Its market.
+            trade_id: Its id.
+            order_id: Its order; None where it was told without one.
+            account: Whose.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            The fill as it stands now, with the position that was amended.
+
+        Raises:
+            NotFound: There is no such fill.
+        """
+        return self._recorder.call(durability, void_fill, account, symbol, trade_id, order_id)
+
+    def void_ledger_entry(
+        self, entry_id: str, account: str = DEFAULT_ACCOUNT, *, durability: Durability | None = None
+    ) -> bool:
+        """Take a ledger entry back that was recorded by mistake; its amount becomes 0 and its old version is kept.
+
+        Args:
+            entry_id: Its id.
+            account: Whose.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            Whether it counted before.
+
+        Raises:
+            NotFound: There is no such entry.
+            InvalidValue: A fill entered it; void the fill.
+        """
+        return self._recorder.call(durability, void_entry, account, entry_id)
+
+    def adjust_position(
+        self, position_id: str, *, durability: Durability | None = None, **terms: Any
+    ) -> Position:
+        """Change the terms of an open position.
+
+        Args:
+            position_id: The position.
+            durability: "full", "normal", or None for the store's own.
+            **terms: leverage, margin_mode and liquidation_price, those that change; None where one is not known any
+                more.
+
+        Returns:
+            The position.
+
+        Raises:
+            NotFound: There is no open position of this id.
+        """
+        return self._recorder.call(durability, adjust_position, position_id, prepare_terms(terms))
