@@ -42,7 +42,8 @@ def recorded(test_data: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def fee_of(fill: dict[str, Any]) -> Decimal:
-    return total([Decimal(fill["fee"]), Decimal(fill.get("builderFee") or "0")])
+    """What it cost in all: the exchange says that a builder's share is in it."""
+    return Decimal(fill["fee"])
 
 
 def held_before(coin: str) -> PositionState:
