@@ -1,7 +1,7 @@
 """Lots as CSV: what a tax adviser's program or a spreadsheet reads, with every digit.
 
 Money is plain decimal text, a time ISO 8601 in UTC, what is not known is empty. Text that a spreadsheet would take for
-a formula has an apostrophe before it; text with commas, quotes or line ends is quoted, as every reader of CSV knows.
+a formula has an apostrophe before it, a line end in a text is a space: a row is a line.
 """
 
 from __future__ import annotations
@@ -93,8 +93,10 @@ def _text(value: object) -> str:
         return value.isoformat()
     if isinstance(value, tuple):
         value = fees_text(value)
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    if not isinstance(value, str):
+        return str(value)
+    text = f"'{value}" if value.startswith(_FORMULA) else value
+    return text.replace("\r", " ").replace("\n", " ")
 
 
 def _number(value: Decimal) -> str:

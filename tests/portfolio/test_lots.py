@@ -55,15 +55,15 @@ def fill(
 
 
 def closed(
-    fills: Iterable[LotFill], method: str = "FIFO", symbol: str = SPOT, **options: dict[int, str]
+    fills: Iterable[LotFill], method: str = "FIFO", symbol: str = SPOT, by_year: dict[int, str] | None = None
 ) -> list[Disposal]:
-    return compute_lots(symbol, fills, method, **options)[0]
+    return compute_lots(symbol, fills, method, by_year=by_year)[0]
 
 
 def left(
-    fills: Iterable[LotFill], method: str = "FIFO", symbol: str = SPOT, **options: dict[int, str]
+    fills: Iterable[LotFill], method: str = "FIFO", symbol: str = SPOT, by_year: dict[int, str] | None = None
 ) -> list[OpenLot]:
-    return compute_lots(symbol, fills, method, **options)[1]
+    return compute_lots(symbol, fills, method, by_year=by_year)[1]
 
 
 def chosen(disposals: Iterable[Disposal]) -> list[tuple[str | None, str]]:
@@ -177,7 +177,7 @@ def test_a_sale_beyond_the_lots_has_no_cost_and_no_gain() -> None:
         220,
         Decimal("0.2"),
     )
-    assert unknown.cost is unknown.gain is unknown.gain_net is unknown.acquired_at is None
+    assert of(unknown.cost, unknown.gain, unknown.gain_net, unknown.acquired_at) == (None,) * 4
     assert known.other_fees + unknown.other_fees == (("BNB", Decimal(1)), ("BNB", Decimal(2)))
     (total,) = total_by_year([known, unknown])
     assert of(total.gain, total.gain_net, total.disposals) == (10, Decimal("9.9"), 1)
@@ -245,7 +245,7 @@ def test_both_sides_of_a_hedge_have_lots_of_their_own() -> None:
         ("SHORT", "trade", 1, 30),
         ("SHORT", "unknown", 1, None),
     ]
-    assert (disposals[3].proceeds, disposals[3].cost) == (None, 90)
+    assert of(disposals[3].proceeds, disposals[3].cost) == (None, 90)
 
 
 def test_a_voided_fill_counts_nothing() -> None:

@@ -1,0 +1,389 @@
+"""Lots of an account from its store: every tier, one moment, voided and corrected fills, hedges, CSV, command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from hybridstore import HybridStore, TradingBotStorageSystem, cli
+from hybridstore.books.lots import Lots
+from hybridstore.books.lots_csv import DISPOSAL_COLUMNS, TOTAL_COLUMNS, write_disposals
+from hybridstore.errors import ConfigError, InvalidValue
+from hybridstore.portfolio.lots import LotTotals, compute_lots
+from hybridstore.portfolio.lots_records import METHODS, Disposal, make_lot_fill
+from hybridstore.portfolio.money import total
+from hybridstore.portfolio.symbols import parse_symbol
+
+SPOT, LINEAR = "BTC/USDT", "BTC/USDT:USDT"
+
+
+def told(
+    store: HybridStore, number: int, side: str, amount: str, price: str, at: str, **more: object
+) -> None:
+    """Record a fill; a moment without a time is midnight UTC."""
+    moment = at if "T" in at else f"{at}T00:00:00Z"
+    details: dict[str, object] = {
+        "symbol": SPOT,
+        "trade_id": f"t{number}",
+        "order_id": "o",
+        "executed_at": moment,
+    }
+    store.record_fill(side=side, price=price, amount=amount, **(details | more))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> HybridStore:
+    """An open store with three purchases and two sales over three years."""
+    opened = HybridStore(tmp_path / "store").open()
+    told(opened, 1, "buy", "1", "100", "2023-07-01", fee="0.001", fee_currency="BTC", strategy="grid")
+    told(opened, 2, "buy", "1", "300", "2023-08-01", fee="1", fee_currency="USDT")
+    told(opened, 3, "buy", "1", "200", "2023-09-01", fees=[("USDT", "0.5"), ("BNB", "0.01")])
+    told(opened, 4, "sell", "1", "400", "2024-07-01", strategy="=cmd()")
+    told(opened, 5, "sell", "0.5", "400", "2025-07-01")
+    return opened
+
+
+def sums(lots: Lots) -> dict[tuple[str, int | None], tuple[object, ...]]:
+    return {(one.plan, one.year): (one.cost, one.proceeds, one.gain_net) for one in lots.years}
+
+
+def places_of_trades(store: HybridStore) -> tuple[int, int]:
+    counts = store.get_system_status()["datasets"]["trades"]
+    return counts["hot_rows"], counts["archived_rows"]
+
+
+def test_lots_are_the_same_wherever_the_fills_are(store: HybridStore) -> None:
+    with store:
+        hot = store.books.lots(method=METHODS)
+        assert {one.plan for one in hot.disposals} == set(METHODS)
+        store.retention.run()
+        assert places_of_trades(store) == (0, 5)
+        told(store, 6, "sell", "0.25", "500", "2025-08-01")
+        before = store.books.lots(method=METHODS, until="2025-07-31T00:00:00Z")
+        assert (before.disposals, before.open_lots) == (hot.disposals, hot.open_lots)
+        assert (before.years, before.totals) == (hot.years, hot.totals)
+        assert places_of_trades(store) == (1, 5)
+        after = store.books.lots(method="fifo")
+        assert [one.trade_id for one in after.disposals] == ["t1", "t4", "t4", "t5", "t6"]
+
+
+def test_totals_by_year_and_method(store: HybridStore) -> None:
+    with store:
+        lots = store.books.lots(method=["FIFO", "HIFO"])
+    # FIFO sells 0.999 of t1 (the fee took 0.001 of it) and 0.001 of t2, HIFO all of t2; fees go with their lots.
+    assert sums(lots) == {
+        ("FIFO", 2023): (Decimal("0.1"), Decimal("0.1"), Decimal("-0.0001")),
+        ("FIFO", 2024): (Decimal("100.2"), Decimal(400), Decimal("299.6991")),
+        ("FIFO", 2025): (Decimal(150), Decimal(200), Decimal("49.5")),
+        ("HIFO", 2023): (Decimal("0.1"), Decimal("0.1"), Decimal("-0.0001")),
+        ("HIFO", 2024): (Decimal(300), Decimal(400), Decimal(99)),
+        ("HIFO", 2025): (Decimal(100), Decimal(200), Decimal("99.75")),
+    }
+    fifo, hifo = lots.totals
+    assert (fifo.plan, fifo.year, fifo.symbol, fifo.currency, fifo.disposals) == (
+        "FIFO",
+        None,
+        None,
+        "USDT",
+        4,
+    )
+    assert (fifo.gain_net, hifo.gain_net) == (Decimal("349.199"), Decimal("198.7499"))
+    assert fifo.other_fees == ()
+    assert hifo.other_fees == (("BNB", Decimal("0.005")),)
+    assert fifo.to_dict()["gain"] == fifo["gain"]
+
+
+def test_methods_change_with_the_year(store: HybridStore) -> None:
+    with store:
+        lots = store.books.lots(by_year={2024: "HIFO", 2025: "LIFO"})
+    assert [(one.method, one.acquired_trade_id) for one in lots.disposals] == [
+        ("FIFO", "t1"),
+        ("HIFO", "t2"),
+        ("LIFO", "t3"),
+    ]
+
+
+def test_a_year_has_its_disposals_and_the_lots_at_its_end(store: HybridStore) -> None:
+    with store:
+        lots = store.books.lots(year=2024)
+        assert [one.trade_id for one in lots.disposals] == ["t4", "t4"]
+        assert lots.until == datetime(2024, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+        assert total(lot.amount for lot in lots.open_lots) == Decimal("1.999")
+        told(store, 7, "sell", "0.1", "500", "2024-12-31T23:30:00Z")
+        assert [one.trade_id for one in store.books.lots(year=2024).disposals] == ["t4", "t4", "t7"]
+        in_berlin = store.books.lots(year=2025, zone="Europe/Berlin")
+        assert [one.trade_id for one in in_berlin.disposals] == ["t7", "t5"]
+
+
+def test_until_counts_the_moment_itself(store: HybridStore) -> None:
+    with store:
+        assert len(store.books.lots(until="2024-07-01T00:00:00Z").disposals) == 3
+        assert len(store.books.lots(until="2024-06-30T23:59:59.999999Z").disposals) == 1
+        assert store.books.lots(until="2020-01-01T00:00:00Z").open_lots == ()
+
+
+def test_accounts_and_markets_have_lots_of_their_own(store: HybridStore) -> None:
+    with store:
+        told(store, 6, "buy", "2", "10", "2024-01-01", symbol="ETH/BTC")
+        told(store, 7, "sell", "1", "12", "2024-02-01", symbol="ETH/BTC")
+        told(store, 8, "sell", "1", "400", "2024-02-01", account="other/main")
+        everything = store.books.lots()
+        assert [(one.currency, one.symbol) for one in everything.totals] == [("USDT", None), ("BTC", None)]
+        assert [one.symbol for one in everything.open_lots] == [SPOT, SPOT, "ETH/BTC"]
+        assert {one.symbol for one in store.books.lots(symbol="ETH/BTC").disposals} == {"ETH/BTC"}
+        (unknown,) = store.books.lots(account="other/main").disposals
+        assert (unknown.basis, unknown.cost) == ("unknown", None)
+        assert store.books.lots(account="nobody") == Lots("nobody", None, None, None, (), (), (), ())
+
+
+def test_a_voided_fill_counts_nothing_and_a_corrected_one_as_it_is_now(store: HybridStore) -> None:
+    with store:
+        store.void_fill(SPOT, "t4", "o")
+        told(store, 5, "sell", "0.25", "400", "2025-07-01")
+        assert [(one.trade_id, one.amount) for one in store.books.lots().disposals] == [
+            ("t1", Decimal("0.001")),
+            ("t5", Decimal("0.25")),
+        ]
+
+
+def test_a_fill_told_late_counts_when_it_was_executed(store: HybridStore) -> None:
+    with store:
+        told(store, 6, "buy", "1", "50", "2023-01-01")
+        first, *_ = store.books.lots().disposals
+        assert (first.kind, first.acquired_trade_id) == ("fee", "t6")
+
+
+def test_both_sides_of_a_hedge(tmp_path: Path) -> None:
+    hedge = {"symbol": LINEAR}
+    with HybridStore(tmp_path / "store") as store:
+        told(store, 1, "buy", "2", "100", "2025-01-01", **hedge, position_side="LONG")
+        told(store, 2, "sell", "1", "120", "2025-01-02", **hedge, position_side="SHORT")
+        told(store, 3, "sell", "3", "130", "2025-01-03", **hedge, position_side="LONG")
+        told(store, 4, "buy", "1", "90", "2025-01-04", **hedge, position_side="SHORT")
+        lots = store.books.lots(method="AVERAGE")
+        assert lots.open_lots == ()
+        assert [(one.side, one.basis, one.amount, one.gain) for one in lots.disposals] == [
+            ("LONG", "pool", Decimal(2), Decimal(60)),
+            ("LONG", "unknown", Decimal(1), None),
+            ("SHORT", "pool", Decimal(1), Decimal(30)),
+        ]
+        positions = store.sql("SELECT sum(realized_pnl) FROM positions").rows()
+        assert positions == [(total(one.gain for one in lots.totals),)]
+
+
+def test_a_position_that_turned_is_no_hedge(tmp_path: Path) -> None:
+    with HybridStore(tmp_path / "store") as store:
+        for number, (side, amount) in enumerate((("buy", "2"), ("sell", "3"), ("buy", "2"), ("sell", "1"))):
+            told(store, number, side, amount, str(100 + number), f"2025-01-0{number + 1}", symbol=LINEAR)
+        lots = store.books.lots(method="AVERAGE")
+        assert lots.open_lots == ()
+        assert [one.side for one in lots.disposals] == ["LONG", "SHORT", "LONG"]
+        (realized,) = store.sql("SELECT sum(realized_pnl) FROM positions").rows()
+        assert realized == (lots.totals[0].gain,)
+
+
+def test_random_fills_told_in_any_order(tmp_path: Path, rng: Random) -> None:
+    """What the store gives is what the engine makes of the same fills in the order they were executed."""
+    market = parse_symbol(SPOT)
+    rows = []
+    for number in range(300):
+        executed_us = 1_640_000_000_000_000 + number * 400_000_000_000 + rng.randrange(1000)
+        amount, price = (
+            Decimal(rng.randrange(1, 10**9)).scaleb(-8),
+            Decimal(rng.randrange(1, 10**7)).scaleb(-2),
+        )
+        assets = rng.sample(["USDT", "BTC", "BNB"], rng.randrange(3))
+        fees = [(asset, Decimal(rng.randrange(-(10**4), 10**5)).scaleb(-9)) for asset in assets]
+        rows.append((number, rng.choice(["buy", "buy", "sell"]), amount, price, executed_us, fees))
+    fills = [
+        make_lot_fill(
+            market, side, price, amount, fees, trade_id=f"t{number}", order_id="o", executed_us=executed_us
+        )
+        for number, side, amount, price, executed_us, fees in rows
+    ]
+    by_year = {2022: "HIFO", 2023: "AVERAGE", 2024: "LIFO"}
+    expected = compute_lots(SPOT, fills, by_year=by_year)
+    rng.shuffle(rows)
+    with HybridStore(tmp_path / "store") as store:
+        for place, (number, side, amount, price, executed_us, fees) in enumerate(rows):
+            store.record_fill(
+                SPOT, side, price, amount, trade_id=f"t{number}", order_id="o", fees=fees,
+                executed_at=executed_us, durability="normal",
+            )  # fmt: skip
+            if place == 150:
+                store.retention.run()
+        assert min(places_of_trades(store)) > 100
+        lots = store.books.lots(method=METHODS, by_year=by_year)
+    assert (list(lots.disposals), list(lots.open_lots)) == expected
+
+
+async def test_a_bot_asks_for_them_too(tmp_path: Path) -> None:
+    async with TradingBotStorageSystem(tmp_path / "store") as storage:
+        await storage.record_fill(SPOT, "buy", "100", "1", trade_id="1", order_id="o")
+        lots = await storage.books.lots(symbol=SPOT, method="AVERAGE")
+    assert [(lot.basis, lot.amount) for lot in lots.open_lots] == [("pool", Decimal(1))]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"method": "FILO"}, "FILO"),
+        ({"by_year": {24: "FIFO"}}, "by_year=24"),
+        ({"year": 1}, "year=1"),
+        ({"until": "yesterday"}, "until='yesterday'"),
+        ({"until": datetime(2025, 1, 1)}, "naive"),  # noqa: DTZ001  it is refused
+        ({"zone": "Europe/Nowhere"}, "Europe/Nowhere"),
+        ({"zone": "../x"}, "zone="),
+        ({"account": ""}, "account"),
+        ({"symbol": " "}, "symbol"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(
+    store: HybridStore, options: dict[str, object], complaint: str
+) -> None:
+    with store, pytest.raises(InvalidValue, match=complaint):
+        store.books.lots(**options)  # type: ignore[arg-type]
+
+
+# -- CSV -----------------------------------------------------------------------------------------------------------
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_columns_are_the_fields() -> None:
+    assert sorted(DISPOSAL_COLUMNS) == sorted(["account", *Disposal.__struct_fields__])
+    assert sorted(TOTAL_COLUMNS) == sorted(["account", *LotTotals.__struct_fields__])
+
+
+def test_the_export_has_every_digit_and_adds_up(store: HybridStore, tmp_path: Path) -> None:
+    with store:
+        lots = store.books.lots(method=METHODS)
+    lots.write_disposals(tmp_path / "disposals.csv")
+    lots.write_totals(str(tmp_path / "totals.csv"))
+    rows = rows_of((tmp_path / "disposals.csv").read_text(encoding="utf-8"))
+    assert [Decimal(row["amount"]) for row in rows] == [one.amount for one in lots.disposals]
+    assert [datetime.fromisoformat(row["disposed_at"]) for row in rows] == [
+        one.disposed_at for one in lots.disposals
+    ]
+    totals = rows_of((tmp_path / "totals.csv").read_text(encoding="utf-8"))
+    for row in totals:
+        mine = [one for one in rows if (one["plan"], one["year"]) == (row["plan"], row["year"])]
+        assert total(Decimal(one["gain_net"]) for one in mine) == Decimal(row["gain_net"])
+    assert b"\r" not in (tmp_path / "disposals.csv").read_bytes()
+
+
+def test_no_text_becomes_a_formula_or_a_row(store: HybridStore) -> None:
+    with store:
+        (one, *_) = [one for one in store.books.lots().disposals if one.trade_id == "t4"]
+    assert one.strategy == "=cmd()"
+    hostile = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", 'a"b,c', "two\nlines", "plain"]
+    given = [
+        Disposal(**{**one, "strategy": text, "cost": Decimal("-1E+3"), "gain": Decimal("1E-18")})
+        for text in hostile
+    ]
+    text = io.StringIO()
+    write_disposals("@me", given, text)
+    rows = rows_of(text.getvalue())
+    assert len(text.getvalue().splitlines()) == 1 + len(hostile)
+    expected = ["'=1+1", "'+1", "'-1", "'@x", "'\t=1", "' =1", "' =1", 'a"b,c', "two lines", "plain"]
+    assert [row["strategy"] for row in rows] == expected
+    assert {row["account"] for row in rows} == {"'@me"}
+    assert {(row["cost"], row["gain"]) for row in rows} == {("-1000", "0.000000000000000001")}
+
+
+def test_a_file_that_cannot_be_written_is_named(store: HybridStore, tmp_path: Path) -> None:
+    with store:
+        lots = store.books.lots()
+    with pytest.raises(ConfigError, match="nowhere"):
+        lots.write_disposals(tmp_path / "nowhere" / "x.csv")
+
+
+# -- the command line ----------------------------------------------------------------------------------------------
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(store: HybridStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``hybridstore lots`` on the store; returns exit code, standard output, standard error."""
+    with store:
+        root = str(store.root)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["hybridstore", "lots", "--root", root, *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_the_table_shows_disposals_lots_and_totals(run: Run) -> None:
+    code, out, _ = run("--method", "FIFO", "HIFO", "--by-year", "2025=LIFO")
+    assert code == 0
+    for words in ("Disposals", "Open lots", "Years", "Totals", "FIFO: LIFO", "2024-07-01", "BNB 0.005"):
+        assert words in out
+    assert "no known cost" not in out
+
+
+def test_a_sale_without_a_cost_is_a_warning(run: Run, store: HybridStore) -> None:
+    with store:
+        told(store, 6, "sell", "9", "400", "2025-09-01")
+    _, out, _ = run("--totals", "--method", "FIFO", "LIFO")
+    assert out.count("no known cost") == 1
+    assert "Disposals" not in out
+
+
+def test_csv_is_the_export(run: Run, store: HybridStore, tmp_path: Path) -> None:
+    with store:
+        lots = store.books.lots(method="HIFO", until="2025-01-01T00:00:00Z")
+    file = tmp_path / "out.csv"
+    options = ("--method", "hifo", "--at", "2025-01-01T00:00:00Z")
+    assert run(*options, "--csv", "-o", str(file)) == (0, "", "")
+    _, out, _ = run(*options, "--csv")
+    assert out == file.read_text(encoding="utf-8")
+    assert [row["trade_id"] for row in rows_of(out)] == [one.trade_id for one in lots.disposals]
+    _, out, _ = run("--totals", "--csv", "--year", "2024")
+    (row,) = rows_of(out)
+    assert (row["year"], row["gain_net"]) == ("2024", "299.6991")
+
+
+def test_json_has_every_digit(run: Run) -> None:
+    _, out, _ = run("--json", "--symbol", SPOT)
+    answer = json.loads(out)
+    assert [one["trade_id"] for one in answer["disposals"]] == ["t1", "t4", "t4", "t5"]
+    assert answer["totals"][0]["gain_net"] == "349.199"
+    _, out, _ = run("--json", "--totals")
+    assert sorted(json.loads(out)) == ["totals", "years"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--method", "FILO"), "FILO"),
+        (("--by-year", "HIFO"), "2025=HIFO"),
+        (("--by-year", "25=HIFO"), "by_year=25"),
+        (("--json", "--csv"), "one form"),
+        (("--at", "noon"), "noon"),
+    ],
+)
+def test_a_mistake_is_one_sentence(run: Run, arguments: tuple[str, ...], complaint: str) -> None:
+    code, out, error = run(*arguments)
+    assert (code, out) == (1, "")
+    assert complaint in error
