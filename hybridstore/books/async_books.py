@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
+from hybridstore.books.reconciliation import LAG_S
+from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 
 if TYPE_CHECKING:
     from hybridstore.books.books import Books
     from hybridstore.books.lots import Lots
+    from hybridstore.books.reconciled import Reconciliation
 
 
 class AsyncBooks:
@@ -63,5 +65,43 @@ class AsyncBooks:
                 year=year,
                 until=until,
                 zone=zone,
+            )
+        )
+
+    async def reconcile(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        *,
+        asset: str | None = None,
+        opening: Mapping[str, Money] | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        lag_s: float = LAG_S,
+    ) -> Reconciliation:
+        """Compare the ledger with every balance the exchange reported; say where and why they part.
+
+        Args:
+            account: Whose.
+            asset: Tell only of this asset; its gaps are explained together with those of all others.
+            opening: What each asset's balance was before the first entry, or at ``start``; one that is not named had
+                none. None takes zero where that explains the first reports, and else the first report.
+            start: Compare reports from then on; None means all.
+            end: Compare entries and reports before then; None means all.
+            lag_s: How far the moment of a report may be from that of the entries it includes, seconds.
+
+        Returns:
+            What agrees, what parts, and what probably happened.
+
+        Raises:
+            InvalidValue: A name, moment or amount does not fit.
+        """
+        return await asyncio.to_thread(
+            lambda: self._books().reconcile(
+                account,
+                asset=asset,
+                opening=opening,
+                start=start,
+                end=end,
+                lag_s=lag_s,
             )
         )

@@ -107,7 +107,6 @@ class Comparison(NamedTuple):
         entries: How many entries there are.
         reports: How many reports there are.
         reported_us: Of which moment the last report is, us UTC.
-        agreed_us: The last report that agrees; None where none does.
         partings: Every place where books and reports part, in order; their differences add up to ``difference``.
         passing_us: Moments of reports that disagree for themselves alone: those around them agree.
         unsettled: Entries at or before the last report that it does not include, as if it were late.
@@ -123,11 +122,19 @@ class Comparison(NamedTuple):
     entries: int
     reports: int
     reported_us: int | None
-    agreed_us: int | None
     partings: tuple[Parting, ...]
     passing_us: tuple[int, ...]
     unsettled: tuple[str, ...]
     unreported: int
+
+    @property
+    def departure(self) -> Parting | None:
+        """Where the books left what the exchange reports, for the last time; None where they agree now."""
+        found, apart = None, ZERO
+        for parting in self.partings:
+            found = found if apart else parting
+            apart = add(apart, parting.difference)
+        return found if apart else None
 
 
 def reconcile(
@@ -228,9 +235,6 @@ def compare_asset(
     explained = {match.report for match in matches}
     opened = add(opening or ZERO, _money(found_opening))
     difference = _money(matches[-1].level - found_opening) if matches else ZERO
-    agreed_us = partings[-1].agreed_us if partings and difference else None
-    if told and not difference:
-        agreed_us = told[-1].reported_us
     until = bisect_right(booked, told[-1].reported_us, key=attrgetter("occurred_us")) if told else 0
     included = matches[-1].included if matches else 0
     return Comparison(
@@ -243,7 +247,6 @@ def compare_asset(
         len(booked),
         len(told),
         told[-1].reported_us if told else None,
-        agreed_us,
         partings,
         tuple(report.reported_us for place, report in enumerate(told) if place not in explained),
         tuple(entry.entry_id for entry in booked[included:until]),
