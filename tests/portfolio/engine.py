@@ -13,7 +13,7 @@ from random import Random
 
 from hybridstore.errors import HybridStoreError
 from hybridstore.portfolio.activity import NONE, Activity, add_activity, entry_activity, fill_activity
-from hybridstore.portfolio.fill import FillInput, cost_of, fee_totals
+from hybridstore.portfolio.fill import FillInput, cost_of, fee_totals, net_pnl
 from hybridstore.portfolio.ledger import fill_entries
 from hybridstore.portfolio.money import ONE, ZERO, add, multiply, subtract, total
 from hybridstore.portfolio.position import (
@@ -109,6 +109,8 @@ class Engine:
         ], "ledger entries of the fill"
         for entry in entries:
             self.booked[entry.asset] = add(self.booked[entry.asset], entry.amount)
+        net = net_pnl(market, price, realized or ZERO, fees)
+        assert net == (None if told.net is None else decimal_of(told.net)), "net of the fill"
         for asset, done in fill_activity(market, price, amount, notional, realized or ZERO, fees).items():
             self.activity[asset] = add_activity(self.activity[asset], done)
 
@@ -187,8 +189,8 @@ def compare(engine: Engine, books: Books) -> None:
     assert {asset: amount for asset, amount in engine.booked.items() if amount} == {
         asset: decimal_of(amount) for asset, amount in books.booked.items() if amount
     }, "what the ledger holds"
-    for asset in {*engine.activity, *books.sums}:
-        sums = books.sums[asset]
+    for asset in {*engine.activity, *(asset for asset, _ in books.sums)}:
+        sums = books.sums[asset, 0]
         assert engine.activity[asset] == (
             *(decimal_of(getattr(sums, name)) for name in Activity._fields[:-1]),
             sums.count,

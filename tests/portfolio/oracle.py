@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -156,9 +156,16 @@ class Sums:
 
 
 class Told(NamedTuple):
-    """What a fill came to: profit (None where it met no position) and entries (type, asset, amount)."""
+    """What a fill came to.
+
+    Attributes:
+        realized: Its profit; None where it met no position.
+        net: Profit (0 where it met none) less its fees; None where one of them is in another asset.
+        entries: (type, asset, amount) of what it moved.
+    """
 
     realized: int | None
+    net: int | None
     entries: list[tuple[str, str, int]]
 
 
@@ -169,7 +176,8 @@ class Books:
         booked: Sum of the ledger's entries by asset.
         open: Open positions by symbol and slot: "" in one-way mode, LONG or SHORT in hedge mode.
         stakes: Every position there ever was, in the order they were opened.
-        sums: What was done, by currency.
+        hour: The hour that what is told now counts in; whoever tells sets it.
+        sums: What was done, by currency and hour.
         outside: What fills moved of spot assets that no position holds: sales of what was held before, fees in base
             beyond what is open.
     """
@@ -178,11 +186,12 @@ class Books:
         self.booked: defaultdict[str, int] = defaultdict(int)
         self.open: dict[tuple[str, str], Stake] = {}
         self.stakes: list[Stake] = []
-        self.sums: defaultdict[str, Sums] = defaultdict(Sums)
+        self.hour = 0
+        self.sums: defaultdict[tuple[str, int], Sums] = defaultdict(Sums)
         self.outside: defaultdict[str, int] = defaultdict(int)
 
     def fill(
-        self, terms: Terms, slot: str, price: int, amount: int, fees: Iterable[tuple[str, int]], *,
+        self, terms: Terms, slot: str, price: int, amount: int, fees: Sequence[tuple[str, int]], *,
         buys: bool, told_cost: int | None = None,
     ) -> Told:  # fmt: skip
         """Book a fill: what it moves, what it costs, what it does to the position of its slot."""
@@ -206,11 +215,11 @@ class Books:
         entries = [*legs, *entries]
         for _, asset, moved in entries:
             self.booked[asset] += moved
-        self.sums[terms.profit_asset].realized += realized
-        quote = self.sums[terms.quote]
+        self.sums[terms.profit_asset, self.hour].realized += realized
+        quote = self.sums[terms.quote, self.hour]
         quote.volume += nearest(amount * terms.size, ONE) if terms.inverse else cost
         quote.count += 1
-        return Told(realized if met else None, entries)
+        return Told(realized if met else None, _net(terms, price, realized, fees), entries)
 
     def _pay(
         self, terms: Terms, price: int, fees: Iterable[tuple[str, int]]
@@ -225,11 +234,11 @@ class Books:
             elif asset in {terms.quote, terms.settle}:
                 in_quote += cost
             if not (terms.spot and asset == terms.base):
-                self.sums[asset].fees += cost
+                self.sums[asset, self.hour].fees += cost
         worth = nearest(price * in_base, ONE)
         if not terms.spot:
             return entries, in_quote + worth, 0
-        self.sums[terms.quote].fees += worth
+        self.sums[terms.quote, self.hour].fees += worth
         return entries, in_quote + worth, in_base
 
     def _meet(self, terms: Terms, slot: str, stake: Stake | None, deal: Deal, *, told: bool) -> int:
@@ -279,7 +288,7 @@ class Books:
     def fund(self, terms: Terms, slot: str, amount: int) -> None:
         """Book funding, received (+) or paid (-)."""
         self.booked[terms.profit_asset] += amount
-        self.sums[terms.profit_asset].funding += amount
+        self.sums[terms.profit_asset, self.hour].funding += amount
         stake = self.open.get((terms.symbol, slot))
         if stake is not None:
             stake.funding += amount
@@ -288,9 +297,9 @@ class Books:
         """Book an entry that no fill causes."""
         self.booked[asset] += amount
         if kind in {"deposit", "withdrawal", "transfer"}:
-            self.sums[asset].net_flow += amount
+            self.sums[asset, self.hour].net_flow += amount
         else:
-            self.sums[asset].other += amount
+            self.sums[asset, self.hour].other += amount
 
     def mark(self, terms: Terms, price: int) -> None:
         """Show a price to every open position of a market."""
@@ -310,9 +319,20 @@ class Books:
     def unexplained(self) -> Iterator[tuple[str, int]]:
         """Yield what of an asset is held without a reason: the proof without any price, which yields nothing."""
         held = self.held()
-        for asset in {*self.booked, *self.sums, *held, *self.outside}:
-            sums = self.sums[asset]
-            reasons = sums.net_flow + sums.realized + sums.funding - sums.fees + sums.other
-            difference = self.booked[asset] - reasons - held.get(asset, 0) - self.outside[asset]
+        reasons: defaultdict[str, int] = defaultdict(int)
+        for (asset, _), sums in self.sums.items():
+            reasons[asset] += sums.net_flow + sums.realized + sums.funding - sums.fees + sums.other
+        for asset in {*self.booked, *reasons, *held, *self.outside}:
+            difference = self.booked[asset] - reasons[asset] - held.get(asset, 0) - self.outside[asset]
             if difference:
                 yield asset, difference
+
+
+def _net(terms: Terms, price: int, realized: int, fees: Iterable[tuple[str, int]]) -> int | None:
+    paid: defaultdict[str, int] = defaultdict(int)
+    for asset, cost in fees:
+        paid[asset] += cost
+    if terms.spot:
+        paid[terms.quote] += nearest(price * paid.pop(terms.base, 0), ONE)
+    realized -= paid.pop(terms.profit_asset, 0)
+    return None if any(paid.values()) else realized

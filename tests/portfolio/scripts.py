@@ -212,7 +212,7 @@ class _Writer:
         if terms.inverse and amount * terms.size % ONE:
             return False
         notional = amount * terms.size // ONE if terms.inverse else cost
-        return 0 < notional < 10**36 and 0 < cost < 10**36 and price < 10**36 and amount < 10**36
+        return 0 < notional < 10**33 and 0 < cost < 10**33 and price < 10**36 and amount < 10**36
 
     def _fees(self, terms: Terms, amount: int, cost: int) -> tuple[tuple[str, int], ...]:
         rng = self._rng
