@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
+from hybridstore.books.prices import PRICE_AGE_MAX_S
 from hybridstore.books.reconciliation import LAG_S
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 
 if TYPE_CHECKING:
     from hybridstore.books.books import Books
     from hybridstore.books.lots import Lots
+    from hybridstore.books.portfolio import EquityAt, Portfolio
+    from hybridstore.books.position_at import PositionAt
     from hybridstore.books.reconciled import Reconciliation
 
 
@@ -103,5 +106,105 @@ class AsyncBooks:
                 start=start,
                 end=end,
                 lag_s=lag_s,
+            )
+        )
+
+    async def positions(
+        self,
+        account: str | None = None,
+        *,
+        at: Moment | None = None,
+        symbol: str | None = None,
+        status: str = "open",
+        prices: Mapping[str, Money] | None = None,
+        max_price_age_s: float | None = PRICE_AGE_MAX_S,
+    ) -> tuple[PositionAt, ...]:
+        """Return positions as they are, or as they were at a moment.
+
+        Args:
+            account: Whose; None means all accounts.
+            at: As of this moment, what happened at it included; None means now.
+            symbol: Only this market.
+            status: ``open``, or ``all`` for closed ones as well, archived ones included.
+            prices: Prices by symbol that come before all others.
+            max_price_age_s: How old a price may be at a moment of the past, s; None means any age. Marks of now count
+                at any age.
+
+        Returns:
+            Positions in the order they were opened, with their profit at the price of the moment. One without a price
+            has no unrealised profit; it is None, not zero.
+
+        Raises:
+            InvalidValue: A value does not fit; it is named.
+        """
+        return await asyncio.to_thread(
+            lambda: self._books().positions(
+                account, at=at, symbol=symbol, status=status, prices=prices, max_price_age_s=max_price_age_s
+            )
+        )
+
+    async def portfolio(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        base_currency: str = "USDT",
+        *,
+        at: Moment | None = None,
+        source: str = "reported",
+        prices: Mapping[str, Money] | None = None,
+        max_price_age_s: float | None = PRICE_AGE_MAX_S,
+    ) -> Portfolio:
+        """Return what an account is worth, or was worth at a moment.
+
+        Args:
+            account: Whose.
+            base_currency: What to price everything in.
+            at: As of this moment, what happened at it included; None means now.
+            source: Where balances come from: ``reported`` by the exchange, or ``booked``, the sum of the ledger.
+            prices: Prices that come before all others, by symbol, or by asset in the base currency.
+            max_price_age_s: How old a price may be at a moment of the past, s; None means any age. Marks of now count
+                at any age.
+
+        Returns:
+            The portfolio. What has no price is named in ``unpriced`` and is in no sum; ``.exposure()`` tells what it
+            depends on.
+
+        Raises:
+            InvalidValue: A value does not fit; it is named.
+        """
+        return await asyncio.to_thread(
+            lambda: self._books().portfolio(
+                account, base_currency, at=at, source=source, prices=prices, max_price_age_s=max_price_age_s
+            )
+        )
+
+    async def equity(
+        self,
+        moments: Iterable[Moment],
+        account: str = DEFAULT_ACCOUNT,
+        base_currency: str = "USDT",
+        *,
+        source: str = "reported",
+        prices: Mapping[str, Money] | None = None,
+        max_price_age_s: float | None = PRICE_AGE_MAX_S,
+    ) -> tuple[EquityAt, ...]:
+        """Return what an account was worth at many moments; the store is read once for all of them.
+
+        Args:
+            moments: The moments, in any order.
+            account: Whose.
+            base_currency: What to price everything in.
+            source: Where balances come from: ``reported`` by the exchange, or ``booked``, the sum of the ledger.
+            prices: Prices that come before all others, at every moment, by symbol, or by asset in the base currency.
+            max_price_age_s: How old a price may be, s; None means any age.
+
+        Returns:
+            One value a moment, in the order of the moments, each what :meth:`portfolio` tells of that moment.
+
+        Raises:
+            InvalidValue: A value does not fit; it is named.
+        """
+        return await asyncio.to_thread(
+            lambda: self._books().equity(
+                moments, account, base_currency, source=source, prices=prices, max_price_age_s=max_price_age_s
             )
         )
