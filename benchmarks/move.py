@@ -1,6 +1,6 @@
 """Moving history from the hot store into Parquet, every step included: claim, read, write, flush, verify, hash, purge.
 
-Guards: at least 150 000 rows/s in one mover process (A5), for market trades and for the bot's own fills (23 columns);
+Guards: at least 150 000 rows/s in one mover process (A5), for market trades and for the bot's own fills (26 columns);
 publishing steps leave the write lock soon enough that a bot writes within 10 ms (A7); recorded Binance trades take at
 most 5.0 bytes a row in the archive (A5). The raw figure of the recorded trades is what pyarrow's defaults make of the
 same rows. Rates are the best of the rounds, because other work on the machine only ever slows a move down.
@@ -150,8 +150,11 @@ def _fill(rng: random.Random, number: int, total: int) -> Row:
         None,
         ("maker", "taker")[rng.random() < 0.5],
         _plain(rng.randrange(-(10**9), 10**9), 8) if number % 2 else None,
+        _plain(rng.randrange(-(10**9), 10**9), 8) if number % 2 else None,
         None,
         f"position-{number // 100}",
+        None,
+        0,
         "momentum",
         "bot-1",
         executed_us,

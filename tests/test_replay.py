@@ -98,8 +98,9 @@ def everything(store: HybridStore) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def corrections(store: HybridStore) -> int:
-    count: int = store.database.readers.rows("SELECT count(*) FROM corrections")[0][0]
+def corrections(store: HybridStore, dataset: str | None = None) -> int:
+    sql = "SELECT count(*) FROM corrections WHERE dataset = ifnull(?, dataset)"
+    count: int = store.database.readers.rows(sql, (dataset,))[0][0]
     return count
 
 
@@ -223,18 +224,18 @@ def test_other_content_is_a_correction_that_no_replay_takes_back(
         assert store.retention.run().rows
     tell(store, [report(200)])
     assert shown() == [kind(200)]
-    assert corrections(store) == 1
+    assert corrections(store, dataset) == 1
     tell(store, [report(100), report(200), report(100)])
-    assert (shown(), corrections(store)) == ([kind(200)], 1)
+    assert (shown(), corrections(store, dataset)) == ([kind(200)], 1)
     store.retention.run()
     assert shown() == [kind(200)]
     tell(store, [report(100), report(200)])
-    assert (shown(), corrections(store)) == ([kind(200)], 1)
+    assert (shown(), corrections(store, dataset)) == ([kind(200)], 1)
     tell(store, [report(300)])
-    assert (shown(), corrections(store)) == ([kind(300)], 2)
+    assert (shown(), corrections(store, dataset)) == ([kind(300)], 2)
     store.retention.run()
     tell(store, [report(100), report(200), report(300)])
-    assert (shown(), corrections(store)) == ([kind(300)], 2)
+    assert (shown(), corrections(store, dataset)) == ([kind(300)], 2)
     status = store.get_system_status()["datasets"][dataset]
     assert status["hot_rows"] + status["archived_rows"] == len(store.sql(f"SELECT * FROM {dataset}").rows())
     assert store.retention.verify() == len({*(store.root / "archives").rglob("*.parquet")})

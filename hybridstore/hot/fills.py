@@ -19,6 +19,7 @@ from hybridstore.schema.types import EXACT, check_name, check_timestamp, money_t
 NO_ORDER = "-"
 """Stands for the order id where the exchange named none: part of a key cannot be absent."""
 _ONE = Decimal(1)
+_CHECKS = {column.name: column.check for column in TRADES.columns}
 
 
 class Fee(NamedTuple):
@@ -133,11 +134,10 @@ def prepare_fill(
     """
     market = parse_symbol(check_name(symbol, "symbol"))
     check_contract(market, contract_size, inverse=inverse)
-    inverse = market.inverse
     exact_price, exact_amount = _positive(price, "price"), _positive(amount, "amount")
     size = _ONE if contract_size == 1 else _positive(contract_size, "contract_size")
     all_fees = _fees(market, fee, fee_currency, fees)
-    notional = _notional(exact_price, exact_amount, size, quote_amount, inverse=inverse)
+    notional = _notional(exact_price, exact_amount, size, quote_amount, inverse=market.inverse)
     columns: dict[str, Any] = {
         "account": account,
         "symbol": symbol,
@@ -154,17 +154,17 @@ def prepare_fill(
         "fees": _fees_json(all_fees) if len(all_fees) > 1 else None,
         "liquidity": liquidity,
         "realized_pnl_exchange": realized_pnl_exchange,
-        "position_side": None if position_side is None else check_side(position_side),
+        "position_side": position_side,
         "liquidation": liquidation,
         "strategy": strategy,
         "bot": bot,
         "info": info,
     }
     totals = fee_totals(market, exact_price, all_fees)
-    stored = {name: TRADES.column(name).check(value) for name, value in columns.items()}
+    stored = {name: _CHECKS[name](value) for name, value in columns.items()}
     stored["fee_in_quote"] = None if totals.in_quote is None else money_text(totals.in_quote, "fee_in_quote")
     return FillOrder(
-        account, market, side, exact_price, exact_amount, size, inverse, notional, all_fees, totals,
+        account, market, side, exact_price, exact_amount, size, market.inverse, notional, all_fees, totals,
         None if position_id is None else check_name(position_id, "position_id"),
         position_side, liquidation,
         None if executed_at is None else check_timestamp(executed_at, "executed_at"),

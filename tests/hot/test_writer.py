@@ -153,7 +153,8 @@ def test_a_position_after_a_failed_batch_is_the_stored_one(store: HybridStore) -
 
 
 def mark_and_fail(session: WriteSession) -> None:
-    from hybridstore.hot.positions import close_position, price_position
+    from hybridstore.hot.position_marks import price_position
+    from hybridstore.hot.positions import close_position
 
     price_position(session, "p", Decimal(900))
     close_position(session, "p", Decimal(900), None, None)
