@@ -16,7 +16,7 @@ from hybridstore.durable import fsync_directory
 from hybridstore.errors import HybridStoreError, StorageFull, StoreClosed
 from hybridstore.hot.bootstrap import bootstrap
 from hybridstore.hot.folder import ReserveFile, make_private_file, make_private_root
-from hybridstore.hot.foreign_sqlite import Identity, protect, unprotect
+from hybridstore.hot.foreign_sqlite import Identity, one_at_a_time, protect, unprotect
 from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.guards import ProcessGuard
 from hybridstore.hot.housekeeping import Housekeeping
@@ -153,8 +153,9 @@ class DatabaseManager:
 
     def _open(self) -> None:
         make_private_root(self.root)
-        created = make_private_file(self.path)
-        protection = protect(self.path)
+        with one_at_a_time():
+            created = make_private_file(self.path)
+            protection = protect(self.path)
         try:
             self._bootstrap(created=created)
         except BaseException:

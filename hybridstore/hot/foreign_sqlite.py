@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import urllib.parse
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ class _Stores:
     """The databases this process has open, by device and inode; read by the hook without a lock."""
 
     open: dict[Identity, tuple[Path, int]] = {}  # noqa: RUF012  one for the process, like its locks
-    lock = threading.Lock()
+    lock = threading.RLock()
     is_hooked = False
     refused = 0
 
@@ -54,11 +55,21 @@ class _Stores:
     def forget(cls) -> None:
         """Forget them; runs in a forked child, which holds no locks and so cannot drop any."""
         cls.open = {}
-        cls.lock = threading.Lock()
+        cls.lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_Stores.forget)
+
+
+def one_at_a_time() -> AbstractContextManager[object]:
+    """Keep the other threads of this process from :func:`protect`.
+
+    Returns:
+        What to create a database in: while it is being created it looks like one that somebody else has open, and the
+        end of that drops the locks of who opened it meanwhile.
+    """
+    return _Stores.lock
 
 
 def protect(path: Path) -> Identity:
@@ -142,6 +153,14 @@ class _Lock(NamedTuple):
     size_bytes: int
 
 
+class _Drops(NamedTuple):
+    """What a watch has found."""
+
+    times: int = 0
+    at_us: int = 0
+    are_lost: bool = False
+
+
 class LockWatch:
     """Notices that the locks of this process on the hot database are gone, and takes them again.
 
@@ -160,10 +179,8 @@ class LockWatch:
             )
             if (status := _status(name)) is not None
         ]
-        self._is_visible = bool(self._locks) and not _missing(self._locks)
-        self._dropped = 0
-        self._dropped_us = 0
-        self._are_lost = False
+        self._is_visible = bool(self._locks) and _missing(self._locks) == []
+        self._drops = _Drops()
 
     def look(self) -> bool:
         """Look whether the locks are held; take them again where they are not.
@@ -173,15 +190,17 @@ class LockWatch:
         """
         if not self._is_visible:
             return True
-        missing = self._locks
-        for _ in range(_LOOKS):
-            missing = _missing(missing)
-            if not missing:
-                return True
-        self._dropped += 1
-        self._dropped_us = self._clock.now_us()
-        self._are_lost = not all(_take_again(lock) for lock in missing)
-        return not self._are_lost
+        missing = _missing(self._locks)
+        if missing is None:  # as many files are open as may be: the next look sees
+            return not self._drops.are_lost
+        if not missing:
+            self._drops = self._drops._replace(are_lost=False)
+            return True
+        at_us = self._clock.now_us()
+        taken = [_take_again(lock) for lock in missing]  # each, also after one that could not be taken
+        # Told in one piece and last: others report meanwhile, and may not say that a lock is back before it is.
+        self._drops = _Drops(self._drops.times + 1, at_us, not all(taken))
+        return not self._drops.are_lost
 
     def were_dropped(self) -> bool:
         """Say whether the locks were dropped since the store was opened.
@@ -189,7 +208,7 @@ class LockWatch:
         Returns:
             Whether they were, as far as this system shows.
         """
-        return self._is_visible and (self._dropped > 0 or bool(_missing(self._locks)))
+        return self._is_visible and (self._drops.times > 0 or bool(_missing(self._locks)))
 
     def report(self) -> GuardReport:
         """Say how it stands.
@@ -199,14 +218,14 @@ class LockWatch:
             and a library is loaded that may drop them.
         """
         refused = f"; {_Stores.refused} attempts of sqlite3 were refused" if _Stores.refused else ""
-        if self._dropped:
-            at = moment(self._dropped_us).isoformat(timespec="seconds")
-            since = "could not be taken again" if self._are_lost else "were taken again within a second"
+        if (drops := self._drops).times:
+            at = moment(drops.at_us).isoformat(timespec="seconds")
+            since = "could not be taken again" if drops.are_lost else "were taken again within a second"
             return GuardReport(
                 "second_sqlite",
                 "alarm",
                 f"another SQLite library in this process closed the hot database and dropped the store's locks "
-                f"({self._dropped} times, last {at}); they {since}{refused}",
+                f"({drops.times} times, last {at}); they {since}{refused}",
                 f"find the code that opens the database and change it: {RULE}; then restart this process",
             )
         if self._is_visible:
@@ -238,15 +257,24 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _missing(locks: list[_Lock]) -> list[_Lock]:
-    """Return which locks the system does not show for this process.
+def _missing(locks: list[_Lock]) -> list[_Lock] | None:
+    """Return which locks the system does not show for this process; None where it cannot be asked."""
+    missing: list[_Lock] | None = locks
+    for _ in range(_LOOKS):
+        if missing:
+            missing = _unseen(missing)
+    return missing
+
+
+def _unseen(locks: list[_Lock]) -> list[_Lock] | None:
+    """Return which locks one listing does not show; None where there is none.
 
     The device is not compared: some file systems give another number in the list than to those who ask.
     """
     try:
         lines = LOCKS.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
-        return locks
+        return None
     pid = str(os.getpid())
     held = []
     for line in lines:
@@ -273,9 +301,14 @@ def _take_again(lock: _Lock) -> bool:
         if identity == lock.identity:
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, lock.size_bytes, lock.first)
+                status = os.fstat(descriptor)
             except OSError:
                 continue
-            return True
+            if (
+                status.st_dev,
+                status.st_ino,
+            ) == identity:  # else it was closed meanwhile, and opened for another
+                return True
     return False
 
 

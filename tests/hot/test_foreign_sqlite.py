@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hybridstore.clock import SystemClock
-from hybridstore.config import DATABASE_NAME
+from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import StoreError
 from hybridstore.hot import foreign_sqlite
+from hybridstore.hot.connection import open_connection
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.foreign_sqlite import LockWatch
 from tests.hot.bare import of_guard, open_database, told, touch
@@ -321,6 +324,12 @@ sys.stdin.readline()
 """
 
 
+def locks_of(pid: int) -> int:
+    """Return how many locks a process that sleeps holds: each listing comes in pieces and may lack one."""
+    listings = [foreign_sqlite.LOCKS.read_text(encoding="ascii").splitlines() for _ in range(3)]
+    return max(sum(line.split()[4] == str(pid) for line in listing) for listing in listings)
+
+
 @linux
 def test_dropped_locks_are_taken_again(root: Path) -> None:
     database = open_database(root)
@@ -336,7 +345,7 @@ def test_dropped_locks_are_taken_again(root: Path) -> None:
     assert line.startswith("alarm another SQLite library in this process closed the hot database"), line
     assert "were taken again" in line
     assert "store.sql" in line
-    assert foreign_sqlite.LOCKS.read_text(encoding="ascii").count(f" {child.pid} ") >= 2
+    assert locks_of(child.pid) == 2
     touch(database)
     database.shutdown()  # without the child's locks this process would take itself for the last and remove the log
     assert database.path.with_name(f"{DATABASE_NAME}-wal").exists()
@@ -362,6 +371,124 @@ def test_a_raw_look_at_the_file_is_noticed_and_mended(database: DatabaseManager)
         time.sleep(0.02)
     assert "were taken again" in report.message
     touch(database)
+
+
+@pytest.fixture
+def watch(root: Path) -> Iterator[LockWatch]:
+    """Return a watch of a database that nobody else in this process watches."""
+    root.mkdir()
+    config = DatabaseConfig(database_path=str(root / DATABASE_NAME))
+    connection = open_connection(config, write=True)
+    connection.execute("SELECT * FROM sqlite_schema").fetchall()
+    found = LockWatch(config.path, SystemClock())
+    try:
+        if "/proc/locks" not in found.report().message:
+            pytest.skip("this system does not show locks in /proc/locks")
+        yield found
+    finally:
+        connection.close()
+
+
+@linux
+def test_locks_are_not_said_to_be_back_before_they_are(
+    watch: LockWatch, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others report while housekeeping takes them, one after the other."""
+    take, meanwhile = foreign_sqlite._take_again, []
+
+    def take_and_tell(lock: foreign_sqlite._Lock) -> bool:
+        meanwhile.append((watch.report().state, locks_of(os.getpid())))
+        return take(lock)
+
+    monkeypatch.setattr(foreign_sqlite, "_take_again", take_and_tell)
+    for name in (DATABASE_NAME, f"{DATABASE_NAME}-shm"):
+        assert (root / name).read_bytes()  # drops them like another library's close
+    assert watch.look()
+    assert meanwhile == [("ok", 0), ("ok", 1)]
+    assert locks_of(os.getpid()) == 2
+    assert watch.report().state == "alarm"
+    assert "were taken again" in watch.report().message
+
+
+@linux
+def test_each_lock_is_taken_again_even_if_one_cannot_be(
+    watch: LockWatch, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = (root / DATABASE_NAME).stat()
+    real = foreign_sqlite.open_files
+    hidden = (shown.st_dev, shown.st_ino)
+    monkeypatch.setattr(foreign_sqlite, "open_files", lambda: [one for one in real() if one[1] != hidden])
+    for name in (DATABASE_NAME, f"{DATABASE_NAME}-shm"):
+        assert (root / name).read_bytes()
+    assert not watch.look()
+    assert "could not be taken again" in watch.report().message
+    assert locks_of(os.getpid()) == 1
+    monkeypatch.undo()
+    assert watch.look()
+    assert "were taken again" in watch.report().message
+    assert locks_of(os.getpid()) == 2
+
+
+NO_FILE_LEFT = """
+import contextlib, os, resource, sys, time
+from tests.hot.bare import of_guard, open_database, touch
+
+database = open_database(sys.argv[1])
+touch(database)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+opened = []
+with contextlib.suppress(OSError):
+    while True:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+until = time.monotonic() + 2.5  # housekeeping looks at least twice
+while time.monotonic() < until:
+    touch(database)
+    time.sleep(0.01)
+for descriptor in opened:
+    os.close(descriptor)
+print(of_guard(database, "second_sqlite")[0].message)
+with open(database.path, "rb"):
+    pass
+until = time.monotonic() + 20
+while (report := of_guard(database, "second_sqlite")[0]).state == "ok":
+    assert time.monotonic() < until
+    time.sleep(0.02)
+print(report.message)
+database.shutdown()
+"""
+
+
+@linux
+def test_a_process_with_no_file_left_to_open_goes_on(root: Path) -> None:
+    """It cannot look at its locks, which does not mean that they are gone."""
+    before, after = run(NO_FILE_LEFT, root).splitlines()
+    if "/proc/locks" in before:
+        assert before.startswith("the store's locks are held")
+        assert "were taken again" in after
+
+
+@posix
+def test_stores_that_are_created_at_once_are_not_taken_for_another_library(tmp_path: Path) -> None:
+    """A file that one of them is creating is open, too, and its close would drop the locks of a faster one."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(15):
+            barrier = threading.Barrier(3)
+
+            def opened(root: Path, barrier: threading.Barrier = barrier) -> DatabaseManager:
+                barrier.wait(PATIENCE_S)
+                return open_database(root)
+
+            with ThreadPoolExecutor(3) as pool:
+                databases = list(pool.map(opened, [tmp_path / str(number)] * 3))
+            states = [of_guard(database, "second_sqlite")[0].state for database in databases]
+            for database in databases:
+                touch(database)
+                database.shutdown()
+            assert states == ["ok"] * 3
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_a_system_that_shows_no_locks_looks_at_what_is_loaded(
