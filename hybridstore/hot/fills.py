@@ -149,9 +149,7 @@ def prepare_fill(
         "amount": exact_amount,
         "contract_size": size,
         "quote_amount": notional,
-        "fee": all_fees[0].cost if len(all_fees) == 1 else None,
-        "fee_currency": all_fees[0].currency if len(all_fees) == 1 else None,
-        "fees": _fees_json(all_fees) if len(all_fees) > 1 else None,
+        **_fee_columns(all_fees),
         "liquidity": liquidity,
         "realized_pnl_exchange": realized_pnl_exchange,
         "position_side": position_side,
@@ -258,6 +256,12 @@ def _fees(
     else:
         pairs = [(currency or market.quote, fee)]
     return tuple(Fee(check_name(asset, "fee_currency"), _fee(cost)) for asset, cost in pairs)
+
+
+def _fee_columns(fees: tuple[Fee, ...]) -> dict[str, Any]:
+    if len(fees) == 1:
+        return {"fee": fees[0].cost, "fee_currency": fees[0].currency, "fees": None}
+    return {"fee": None, "fee_currency": None, "fees": _fees_json(fees) if fees else None}
 
 
 def _fee(cost: Money) -> Decimal:
