@@ -11,6 +11,7 @@ Nothing later than the moment counts, and nothing older than the caller's limit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -84,7 +85,9 @@ def given_prices(prices: Mapping[str, Money] | None, base_currency: str | None) 
         price = to_decimal(value, f"price of {name}")
         money_text(price, f"price of {name}")
         if price <= 0:
-            raise InvalidValue(f"price of {name}={price}: must be more than zero", hint="leave out what is unknown")
+            raise InvalidValue(
+                f"price of {name}={price}: must be more than zero", hint="leave out what is unknown"
+            )
         taken[symbol] = Price(symbol, price, _GIVEN, None)
     return taken
 
@@ -93,7 +96,7 @@ def age_limit(max_price_age_s: float | None) -> timedelta | None:
     """Take the caller's limit of a price's age.
 
     Args:
-        max_price_age_s: s; None means any age.
+        max_price_age_s: s; None and infinity mean any age.
 
     Returns:
         The limit.
@@ -101,7 +104,7 @@ def age_limit(max_price_age_s: float | None) -> timedelta | None:
     Raises:
         InvalidValue: It is negative or no number.
     """
-    if max_price_age_s is None:
+    if max_price_age_s is None or max_price_age_s == math.inf:
         return None
     if not 0 <= max_price_age_s < timedelta.max.total_seconds():
         raise InvalidValue(

@@ -16,8 +16,18 @@ app = cyclopts.App(
     help="Storage of a crypto trading bot: hot rows in SQLite, history in Parquet, one SQL question over both.",
     version_flags=["--version"],
 )
-for _command in ("demo", "status", "query", "run", "lots"):
-    app.command(f"hybridstore.cli.{_command}:{_command}")  # the module is imported when the command is needed
+_COMMANDS = {
+    "demo": "Trade on paper over a market, move the history into Parquet, and show that no total changed.",
+    "status": "Show the condition of a store: tiers, rows, sizes, warnings.",
+    "query": "Ask one SQL question over hot rows and every archive, in one snapshot.",
+    "positions": "Show positions with their profit, as they are or as they were at any moment.",
+    "portfolio": "Show what an account is worth and what it depends on, now or at any moment.",
+    "lots": "Show which lots sales disposed of and what they gained; with --csv: the tax export.",
+    "run": "Move rows that are old enough into their archives: once, or as a service.",
+}
+"""Commands and what they do, told without importing any; a test compares this with their own words."""
+for _name, _what in _COMMANDS.items():
+    app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
 
 
 def main() -> None:

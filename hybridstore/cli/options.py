@@ -29,6 +29,9 @@ At = Annotated[
     str | None,
     Parameter(help="As of this moment: ISO 8601 with a zone, as 2026-01-31T12:00:00Z. Default: now."),
 ]
+MaxPriceAge = Annotated[
+    float, Parameter(help="How old a price may be at a moment of the past, s; inf means any age.")
+]
 
 
 def existing_root(root: Path | None) -> Path:
