@@ -21,7 +21,7 @@ ORDER BY symbol;
 SELECT
     symbol,
     side,
-    count(*) AS fills,
+    count(*) FILTER (WHERE amount > 0) AS fills,
     sum(amount) AS amount,
     sum(quote_amount) AS quote_amount,
     sum(fee_in_quote) AS fees,
@@ -108,7 +108,7 @@ WITH market AS (
 own AS (
     SELECT
         symbol,
-        count(*) AS fills,
+        count(*) FILTER (WHERE amount > 0) AS fills,
         sum(quote_amount) AS volume,
         sum(fee_in_quote) AS fees,
         sum(realized_pnl) AS realized,
