@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 
 from hybridstore.errors import InvalidValue
-from hybridstore.portfolio.fill import FillInput, fee_totals
-from hybridstore.portfolio.money import ONE, ZERO, add, total
+from hybridstore.portfolio.fill import FillInput
+from hybridstore.portfolio.money import ONE, ZERO, add, multiply, round_money
 from hybridstore.portfolio.symbols import Market
 from hybridstore.records import Record
 from hybridstore.schema.types import moment
@@ -21,6 +21,7 @@ SALE, FEE = "sale", "fee"
 
 AssetFees: TypeAlias = tuple[tuple[str, Decimal], ...]
 """(asset, cost) of fees that gains are not in, by asset; a rebate is negative."""
+_NO_FEES: tuple[Decimal, Decimal, AssetFees] = (ZERO, ZERO, ())
 
 
 class LotFill(NamedTuple):
@@ -205,7 +206,7 @@ def make_lot_fill(
     side: str,
     price: Decimal,
     amount: Decimal,
-    fees: Iterable[tuple[str, Decimal]] = (),
+    fees: Sequence[tuple[str, Decimal]] = (),
     *,
     trade_id: str,
     order_id: str,
@@ -232,16 +233,12 @@ def make_lot_fill(
         strategy: The strategy that acted.
 
     Returns:
-        The fill. Fees of inverse contracts count in base, all others as :func:`fee_totals` has them in quote; what
-        can be said in neither is in ``other_fees``.
+        The fill. Fees of inverse contracts count in base, all others in quote; there a fee in base counts at the
+        fill's price, as in ``fee_in_quote`` of the trade. What is in another asset is in ``other_fees``.
     """
-    counted, others = _told_apart(market, fees)
-    if market.inverse:
-        in_currency, in_base, cost = total(cost for _, cost in counted), ZERO, None
-    else:
-        totals = fee_totals(market, price, counted)
-        in_currency, in_base, cost = totals.known_in_quote, totals.in_base, quote_amount
-    fill = FillInput(side, price, amount, contract_size, market.inverse, fee_in_base=in_base, cost=cost)
+    in_currency, in_base, others = _fees_apart(market, price, fees) if fees else _NO_FEES
+    cost = None if market.inverse else quote_amount
+    fill = FillInput(side, price, amount, contract_size, market.inverse, ZERO, in_base, cost)
     return LotFill(
         trade_id,
         order_id,
@@ -255,18 +252,24 @@ def make_lot_fill(
     )
 
 
-def _told_apart(
-    market: Market, fees: Iterable[tuple[str, Decimal]]
-) -> tuple[list[tuple[str, Decimal]], AssetFees]:
-    counted_in = {market.base} if market.inverse else {market.base, market.quote, market.profit_asset}
-    counted: list[tuple[str, Decimal]] = []
+def _fees_apart(
+    market: Market, price: Decimal, fees: Iterable[tuple[str, Decimal]]
+) -> tuple[Decimal, Decimal, AssetFees]:
+    """Return the fees in the currency of gains, those a spot market paid in base, and those in other assets."""
+    counted = base = ZERO
     others: AssetFees = ()
     for asset, cost in fees:
-        if asset in counted_in:
-            counted.append((asset, cost))
+        if asset == market.base:
+            base = add(base, cost)
+        elif asset in {market.quote, market.profit_asset} and not market.inverse:
+            counted = add(counted, cost)
         elif cost:
             others = add_fees(others, ((asset, cost),))
-    return counted, others
+    if market.inverse:
+        return base, ZERO, others
+    if base:
+        counted = add(counted, round_money(multiply(price, base)))
+    return counted, base if market.is_spot else ZERO, others
 
 
 def add_fees(fees: AssetFees, more: AssetFees) -> AssetFees:
