@@ -20,6 +20,7 @@ ORDER = (
     "hot_writes",
     "hot_arrow",
     "memory",
+    "lots",
     "growth",
     "move",
     "query",

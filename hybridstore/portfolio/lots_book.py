@@ -73,6 +73,7 @@ class LotBook:
         self._legs = {side: _Leg(side, make_queue(plan.default, side)) for side in (LONG, SHORT)}
         self._opened = 0
         self._contract_size = ONE
+        self._inverse = market.inverse
         self._currency = market.base if market.inverse else market.profit_asset
 
     def apply(self, one: LotFill) -> list[Disposal]:
@@ -151,7 +152,7 @@ class LotBook:
                 f"trade_id={one.trade_id!r}: executed before the fill that was told before it",
                 hint="lots are made from fills in the order they were executed",
             )
-        if fill.inverse is not self._market.inverse:
+        if fill.inverse is not self._inverse:
             raise InvalidValue(
                 f"trade_id={one.trade_id!r} inverse={fill.inverse}: {self._market.symbol} says otherwise"
             )
@@ -243,9 +244,7 @@ class LotBook:
         """Tell a disposal: ``opening`` is the lot's share of cost and fees, ``value`` what closing it came to."""
         opened_for, acquisition_fee, acquisition_others = opening
         # Who closes an inverse long gives base back: less than it was opened for is a gain.
-        cost, proceeds = (
-            (opened_for, value) if (side == LONG) is not self._market.inverse else (value, opened_for)
-        )
+        cost, proceeds = (opened_for, value) if (side == LONG) is not self._inverse else (value, opened_for)
         gain = net = None
         if cost is not None and proceeds is not None:
             gain = net = subtract(proceeds, cost)

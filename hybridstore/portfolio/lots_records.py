@@ -237,8 +237,9 @@ def make_lot_fill(
         fill's price, as in ``fee_in_quote`` of the trade. What is in another asset is in ``other_fees``.
     """
     in_currency, in_base, others = _fees_apart(market, price, fees) if fees else _NO_FEES
-    cost = None if market.inverse else quote_amount
-    fill = FillInput(side, price, amount, contract_size, market.inverse, ZERO, in_base, cost)
+    inverse = market.inverse
+    cost = None if inverse else quote_amount
+    fill = FillInput(side, price, amount, contract_size, inverse, ZERO, in_base, cost)
     return LotFill(
         trade_id,
         order_id,
@@ -256,16 +257,17 @@ def _fees_apart(
     market: Market, price: Decimal, fees: Iterable[tuple[str, Decimal]]
 ) -> tuple[Decimal, Decimal, AssetFees]:
     """Return the fees in the currency of gains, those a spot market paid in base, and those in other assets."""
+    inverse = market.inverse
     counted = base = ZERO
     others: AssetFees = ()
     for asset, cost in fees:
         if asset == market.base:
             base = add(base, cost)
-        elif asset in {market.quote, market.profit_asset} and not market.inverse:
+        elif not inverse and asset in {market.quote, market.settle}:
             counted = add(counted, cost)
         elif cost:
             others = add_fees(others, ((asset, cost),))
-    if market.inverse:
+    if inverse:
         return base, ZERO, others
     if base:
         counted = add(counted, round_money(multiply(price, base)))
