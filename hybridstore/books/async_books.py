@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hybridstore.books.lots import Lots
     from hybridstore.books.portfolio import EquityAt, Portfolio
     from hybridstore.books.position_at import PositionAt
+    from hybridstore.books.proof import BooksProof
     from hybridstore.books.reconciled import Reconciliation
 
 
@@ -208,3 +209,17 @@ class AsyncBooks:
                 moments, account, base_currency, source=source, prices=prices, max_price_age_s=max_price_age_s
             )
         )
+
+    async def prove(self, account: str = DEFAULT_ACCOUNT) -> BooksProof:
+        """Prove the books: every sum, every figure against its cause, and for each asset the identity without a price.
+
+        Args:
+            account: Whose.
+
+        Returns:
+            The terms of every asset, and what does not hold.
+
+        Raises:
+            InvalidValue: The name does not fit.
+        """
+        return await asyncio.to_thread(lambda: self._books().prove(account))

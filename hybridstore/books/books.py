@@ -11,6 +11,7 @@ from hybridstore.books.portfolio import EquityAt, Portfolio, equity, portfolio
 from hybridstore.books.position_at import PositionAt
 from hybridstore.books.positions import positions
 from hybridstore.books.prices import PRICE_AGE_MAX_S
+from hybridstore.books.proof import BooksProof, prove_account
 from hybridstore.books.reconciliation import LAG_S, reconcile_account
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 
@@ -218,3 +219,17 @@ class Books:
             prices=prices,
             max_price_age_s=max_price_age_s,
         )
+
+    def prove(self, account: str = DEFAULT_ACCOUNT) -> BooksProof:
+        """Prove the books: every sum, every figure against its cause, and for each asset the identity without a price.
+
+        Args:
+            account: Whose.
+
+        Returns:
+            The terms of every asset, and what does not hold.
+
+        Raises:
+            InvalidValue: The name does not fit.
+        """
+        return prove_account(self._analytics, account)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hybridstore.books.fees import fees_of
 from hybridstore.books.reconciled import (
     AGREED,
     PARTED,
@@ -154,11 +154,6 @@ def _read(
 
 def _fill(row: tuple[Any, ...]) -> KnownFill:
     symbol, trade_id, order_id, side, amount, price, quote_amount, fee, fee_currency, fees, executed_us = row
-    paid: tuple[tuple[str, Decimal], ...] = ()
-    if fees is not None:
-        paid = tuple((one["currency"], _short(Decimal(one["cost"]))) for one in json.loads(fees))
-    elif fee is not None and fee_currency is not None:
-        paid = ((fee_currency, _short(fee)),)
     return KnownFill(
         fill_reference(symbol, trade_id, order_id),
         trade_id,
@@ -167,7 +162,7 @@ def _fill(row: tuple[Any, ...]) -> KnownFill:
         _short(amount),
         _short(price),
         _short(quote_amount),
-        paid,
+        fees_of(fee, fee_currency, fees),
         executed_us,
     )
 

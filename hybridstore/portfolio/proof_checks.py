@@ -1,0 +1,298 @@
+"""Checks of stored figures against what they were computed from; each names the place where the two differ.
+
+Every figure the store computes stands in two places at least: an entry and its fill, a position and its events, a sum
+and what it is the sum of. A single one that was changed is found by the other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from hybridstore.portfolio.activity import NONE, Activity, add_activity, entry_activity, fill_activity
+from hybridstore.portfolio.fill import fee_totals, net_pnl
+from hybridstore.portfolio.ledger import fill_entries, fill_reference
+from hybridstore.portfolio.money import ZERO, add
+from hybridstore.portfolio.proof import FillKey, ProofEntry, ProofEvent, ProofFill, ProofPosition
+from hybridstore.portfolio.wording import amount_text, when_text
+
+_NOTHING = (ZERO, ZERO, ZERO, ZERO, ZERO)
+
+
+class Fault(NamedTuple):
+    """Two stored figures that should be the same and are not.
+
+    Attributes:
+        check: What was compared.
+        where: Of what.
+        found: What is stored there.
+        expected: What it should be, from what it was computed from.
+    """
+
+    check: str
+    where: str
+    found: str
+    expected: str
+
+
+class Period(NamedTuple):
+    """A stored row of an hour or a day.
+
+    Attributes:
+        currency: What its amounts are in.
+        start_us: Its start, us UTC.
+        activity: Its sums.
+    """
+
+    currency: str
+    start_us: int
+    activity: Activity
+
+
+def check_fills(
+    fills: Iterable[ProofFill], entries: Iterable[ProofEntry], events: Iterable[ProofEvent]
+) -> Iterator[Fault]:
+    """Check what follows from fills: their own figures, their ledger entries, their effect on positions.
+
+    Args:
+        fills: All fills of the account.
+        entries: All its ledger entries.
+        events: All changes of its positions.
+
+    Yields:
+        What differs.
+    """
+    legs: dict[str, list[ProofEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.by_fill:
+            legs[str(entry.reference)].append(entry)
+    effects: dict[FillKey, list[ProofEvent]] = defaultdict(list)
+    for event in events:
+        if event.fill is not None:
+            effects[event.fill].append(event)
+    for fill in fills:
+        yield from _check_fees(fill)
+        yield from _check_legs(fill, legs.pop(fill_reference(*fill.key), ()))
+        yield from _check_effect(fill, effects.pop(fill.key, ()))
+    for entry in (one for orphans in legs.values() for one in orphans):
+        if entry.amount:
+            yield Fault("ledger", f"entry {entry.entry_id}", _amount(entry.amount), "a fill that entered it")
+    for event in (one for left in effects.values() for one in left):
+        yield Fault("position_events", _event_name(event), "an event", "a fill that caused it")
+
+
+def _check_fees(fill: ProofFill) -> Iterator[Fault]:
+    where = _fill_name(fill)
+    in_quote = fee_totals(fill.market, fill.price, fill.fees).in_quote
+    if (fill.fee_in_quote or None) != (in_quote or None):
+        yield Fault("trades.fee_in_quote", where, _amount(fill.fee_in_quote), _amount(in_quote))
+    net = None
+    if fill.realized is not None:
+        net = net_pnl(fill.market, fill.price, fill.realized, fill.fees)
+    if fill.net != net:
+        yield Fault("trades.net_pnl", where, _amount(fill.net), _amount(net))
+
+
+def _check_legs(fill: ProofFill, legs: Sequence[ProofEntry]) -> Iterator[Fault]:
+    reference = fill_reference(*fill.key)
+    realized = fill.realized or ZERO
+    expected = {
+        f"{reference}|{entry.leg}": (entry.type, entry.asset, entry.amount)
+        for entry in fill_entries(fill.market, fill.side, fill.amount, fill.quote_amount, realized, fill.fees)
+        if entry.amount  # of a voided fill only what it realised in the end is left
+    }
+    for entry in legs:
+        right = expected.pop(entry.entry_id, None)
+        if right is None:
+            if entry.amount:
+                yield Fault("ledger", f"entry {entry.entry_id}", _amount(entry.amount), "0")
+            continue
+        found = (entry.type, entry.asset, entry.amount)
+        if found != right:
+            yield Fault("ledger", f"entry {entry.entry_id}", _entry_text(found), _entry_text(right))
+        if entry.occurred_us != fill.executed_us:
+            yield Fault(
+                "ledger.occurred_at",
+                f"entry {entry.entry_id}",
+                when_text(entry.occurred_us),
+                when_text(fill.executed_us),
+            )
+    for entry_id, right in expected.items():
+        yield Fault("ledger", f"entry {entry_id}", "no entry", _entry_text(right))
+
+
+def _check_effect(fill: ProofFill, events: Sequence[ProofEvent]) -> Iterator[Fault]:
+    where = _fill_name(fill)
+    realized = ZERO
+    for event in events:
+        realized = add(realized, event.realized)
+    if realized != (fill.realized or ZERO):
+        yield Fault("trades.realized_pnl", where, _amount(fill.realized), _amount(realized))
+    if len({event.position_id for event in events}) != 1:
+        return  # what a corrected fill did to several positions has prices and moments of its own
+    prices = {event.price for event in events if event.price is not None}
+    if len(prices) == 1 and fill.price not in prices and any(_amounts(events).values()):
+        yield Fault(
+            "trades.price", where, _amount(fill.price), f"{_amount(prices.pop())} by its position event"
+        )
+    for occurred_us, amount in _amounts(events).items():
+        if amount and occurred_us != fill.executed_us:
+            yield Fault(
+                "position_events.occurred_at",
+                f"position {events[0].position_id}, {where}",
+                when_text(occurred_us),
+                when_text(fill.executed_us),
+            )
+
+
+def _amounts(events: Iterable[ProofEvent]) -> dict[int, Decimal]:
+    """Return what events changed an amount by, by moment."""
+    amounts: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    for event in events:
+        amounts[event.occurred_us] = add(amounts[event.occurred_us], event.amount)
+    return amounts
+
+
+def check_positions(positions: Mapping[str, ProofPosition], events: Iterable[ProofEvent]) -> Iterator[Fault]:
+    """Check that every position is the sum of its events.
+
+    Args:
+        positions: All positions of the account, by id.
+        events: All their changes.
+
+    Yields:
+        What differs.
+    """
+    of_position: dict[str, list[ProofEvent]] = defaultdict(list)
+    for event in events:
+        of_position[event.position_id].append(event)
+    for position_id, position in positions.items():
+        yield from _check_position(position, of_position.pop(position_id, []))
+    for position_id in of_position:
+        yield Fault("positions", f"position {position_id}", "no position", "the one its events are of")
+
+
+def _check_position(position: ProofPosition, events: list[ProofEvent]) -> Iterator[Fault]:
+    where = f"position {position.position_id}"
+    events.sort(key=lambda event: event.seq)
+    sums: tuple[Decimal, ...] = _NOTHING
+    for place, event in enumerate(events, start=1):
+        if event.seq != place:
+            yield Fault("position_events.seq", _event_name(event), str(event.seq), str(place))
+            return
+        sums = _added(sums, event)
+        # A correction may take out of one moment and put into another: then only the second leaves what is stored.
+        if event.amount_after != sums[0] and (event.kind != "adjust" or place == len(events)):
+            yield Fault(
+                "position_events.amount_after",
+                _event_name(event),
+                _amount(event.amount_after),
+                _amount(sums[0]),
+            )
+    stored = (position.amount, position.cost, position.realized, position.fees, position.funding)
+    names = ("amount", "entry_cost", "realized_pnl", "fees", "funding")
+    for name, found, right in zip(names, stored, sums, strict=True):
+        if found != right:
+            yield Fault(f"positions.{name}", where, _amount(found), f"{_amount(right)} by its events")
+    if position.event_seq != len(events):
+        yield Fault("positions.event_seq", where, str(position.event_seq), str(len(events)))
+    if events and position.entry_price != events[-1].entry_after:
+        yield Fault(
+            "positions.entry_price", where, _amount(position.entry_price), _amount(events[-1].entry_after)
+        )
+    if position.is_open is not bool(position.amount):
+        yield Fault(
+            "positions.status", where, "OPEN" if position.is_open else "CLOSED", _amount(position.amount)
+        )
+
+
+def _added(sums: tuple[Decimal, ...], event: ProofEvent) -> tuple[Decimal, ...]:
+    deltas = (event.amount, event.cost, event.realized, event.fees, event.funding)
+    return tuple([add(one, delta) for one, delta in zip(sums, deltas, strict=True)])
+
+
+def check_sums(kept: Mapping[str, tuple[Decimal, int]], entries: Iterable[ProofEntry]) -> Iterator[Fault]:
+    """Check that what is kept as held of each asset is the sum of its entries.
+
+    Args:
+        kept: Amount and number of entries of each asset, as ``ledger_balances`` has them.
+        entries: All entries of the account.
+
+    Yields:
+        What differs.
+    """
+    sums: dict[str, tuple[Decimal, int]] = defaultdict(lambda: (ZERO, 0))
+    for entry in entries:
+        amount, count = sums[entry.asset]
+        sums[entry.asset] = add(amount, entry.amount), count + 1
+    for asset in sorted({*kept, *sums}):
+        (amount, count), (right, right_count) = kept.get(asset, (ZERO, 0)), sums[asset]
+        if amount != right:
+            yield Fault("ledger_balances.amount", asset, _amount(amount), _amount(right))
+        if count != right_count:
+            yield Fault("ledger_balances.entries", asset, str(count), str(right_count))
+
+
+def check_periods(
+    name: str,
+    length_us: int,
+    kept: Iterable[Period],
+    fills: Iterable[ProofFill],
+    entries: Iterable[ProofEntry],
+) -> Iterator[Fault]:
+    """Check that hours or days are the sums of what was done in them.
+
+    Args:
+        name: The dataset.
+        length_us: Length of its periods, us.
+        kept: Its rows.
+        fills: All fills of the account.
+        entries: All its entries.
+
+    Yields:
+        What differs.
+    """
+    right: dict[tuple[str, int], Activity] = defaultdict(lambda: NONE)
+    for fill in fills:
+        start_us = fill.executed_us - fill.executed_us % length_us
+        done = fill_activity(
+            fill.market, fill.price, fill.amount, fill.quote_amount, fill.realized or ZERO, fill.fees
+        )
+        for currency, part in done.items():
+            right[currency, start_us] = add_activity(right[currency, start_us], part)
+    for entry in entries:
+        if not entry.by_fill:
+            key = entry.asset, entry.occurred_us - entry.occurred_us % length_us
+            right[key] = add_activity(right[key], entry_activity(entry.type, entry.amount))
+    for period in sorted(kept):
+        expected = right.pop((period.currency, period.start_us), NONE)
+        yield from _check_period(name, period, expected)
+    for (currency, start_us), expected in sorted(right.items()):
+        if expected != NONE:
+            yield from _check_period(name, Period(currency, start_us, NONE), expected)
+
+
+def _check_period(name: str, period: Period, expected: Activity) -> Iterator[Fault]:
+    where = f"{period.currency} {when_text(period.start_us)}"
+    for column, found, right in zip(Activity._fields, period.activity, expected, strict=True):
+        if found != right:
+            yield Fault(f"{name}.{column}", where, f"{found:f}", f"{right:f}")
+
+
+def _amount(amount: Decimal | None) -> str:
+    return "nothing" if amount is None else amount_text(amount)
+
+
+def _entry_text(entry: tuple[str, str, Decimal]) -> str:
+    kind, asset, amount = entry
+    return f"{kind} of {_amount(amount)} {asset}"
+
+
+def _fill_name(fill: ProofFill) -> str:
+    return f"fill {fill.trade_id} on {fill.market.symbol}"
+
+
+def _event_name(event: ProofEvent) -> str:
+    return f"event {event.seq} of position {event.position_id}"
