@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -26,7 +26,6 @@ from hybridstore.portfolio.lots_records import (
     make_lot_fill,
     plan_methods,
 )
-from hybridstore.portfolio.position import LONG, SHORT
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.records import Record
 from hybridstore.schema.types import check_name, check_timestamp, moment, to_decimal
@@ -86,13 +85,6 @@ class Lots(Record, frozen=True, gc=False):
         write_totals(self.account, self.years, output)
 
 
-class _Turns(NamedTuple):
-    """Markets whose two sides were held at once, and the fills that turned a position around."""
-
-    markets: frozenset[str]
-    fills: frozenset[tuple[str, str, str]]
-
-
 def compute_account_lots(
     analytics: Analytics,
     *,
@@ -130,19 +122,17 @@ def compute_account_lots(
     if year is not None:
         end_us = year_begin_us(check_year(year, "year") + 1, where) - 1
         until_us = end_us if until_us is None else min(until_us, end_us)
-    whose = {"account": check_name(account, "account"), "symbol": symbol and check_name(symbol, "symbol")}
-    with analytics.snapshot() as there:
-        hedged = {name for (name,) in there.sql(QUESTIONS["hedged_markets"], **whose)}
-        turning = there.sql(QUESTIONS["turning_fills"], **whose).rows() if hedged else []
-        limit = None if until_us is None else moment(until_us)
-        fills = there.ask_last(QUESTIONS["fills_of_account"], params={**whose, "until": limit})
-    turns = _Turns(frozenset(hedged), frozenset(turning))
+    if symbol is not None:
+        parse_symbol(check_name(symbol, "symbol"))
+    whose = {"account": check_name(account, "account"), "symbol": symbol}
+    limit = None if until_us is None else moment(until_us)
+    fills = analytics.sql(QUESTIONS["fills_of_account"], params={**whose, "until": limit})
     closed: list[list[Disposal]] = [[] for _ in plans]
     left: list[list[OpenLot]] = [[] for _ in plans]
     for market, of_market in groupby(_rows(fills), key=itemgetter(0)):
         books = [LotBook(parse_symbol(market), plan, where) for plan in plans]
         for row in of_market:
-            one = _lot_fill(row, turns)
+            one = _lot_fill(row)
             for book, disposals in zip(books, closed, strict=True):
                 found = book.apply(one)
                 if found and year in {None, found[0].year}:
@@ -182,14 +172,10 @@ def _rows(fills: Result) -> Iterator[tuple[Any, ...]]:
         yield from Result(table.slice(start, _CHUNK)).rows()
 
 
-def _lot_fill(row: tuple[Any, ...], turns: _Turns) -> LotFill:
+def _lot_fill(row: tuple[Any, ...]) -> LotFill:
     (symbol, trade_id, order_id, side, price, amount, size, quote_amount, fee, fee_currency, fees, strategy,
      executed_us, position_side) = row  # fmt: skip
     market = parse_symbol(symbol)
-    hedge = None
-    if symbol in turns.markets and (symbol, trade_id, order_id) not in turns.fills:
-        # A fill that is for no position went beyond what its side held: only what closes can.
-        hedge = position_side or (SHORT if side == "buy" else LONG)
     return make_lot_fill(
         market,
         side,
@@ -201,7 +187,7 @@ def _lot_fill(row: tuple[Any, ...], turns: _Turns) -> LotFill:
         executed_us=executed_us,
         contract_size=Decimal(size),
         quote_amount=Decimal(quote_amount),
-        position_side=hedge,
+        position_side=position_side,
         strategy=strategy,
     )
 
