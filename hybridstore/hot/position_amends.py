@@ -11,6 +11,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from hybridstore.clock import DAY_US
 from hybridstore.hot.archived import Wanted, find_archived
 from hybridstore.hot.position_fills import Addressee, FillEffect, fill_position, find_position, is_hedged
 from hybridstore.hot.position_rows import Held, Position, present
@@ -32,6 +33,7 @@ from hybridstore.schema.books import POSITION_EVENTS
 
 _BY_FILL = ("account", "symbol", "trade_id", "order_id")
 _EVENT = {name: place for place, name in enumerate(POSITION_EVENTS.stored_names)}
+_DELTAS = ("amount_delta", "realized_delta", "cost_delta", "fees_delta")
 _NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
 
 
@@ -92,20 +94,21 @@ def amend_positions(
     return _book_beside(session, whose, name, booked, old, new, position_id)
 
 
-def _booked(session: WriteSession, whose: Addressee, name: FillName, occurred_us: int) -> dict[str, Booked]:
+def _booked(session: WriteSession, whose: Addressee, name: FillName, executed_us: int) -> dict[str, Booked]:
     """Sum up a fill's events by position."""
     session.flush("insert_position_events")
     key = (whose.account, whose.market.symbol, *name)
-    rows: list[Any] = session.execute(
-        session.sql["events_of_fill"], (name.trade_id, *key[:2], key[3])
-    ).fetchall()
-    archived = find_archived(session, POSITION_EVENTS, [Wanted(key, occurred_us)], _BY_FILL)
+    asked = (name.trade_id, whose.account, whose.market.symbol, name.order_id)
+    events: list[Any] = session.execute(session.sql["events_of_fill"], asked).fetchall()
+    # What is hot may undo what is archived, of the day the fill was said to be of before. Where all events of a day are
+    # archived and the fill is not of that day any more, they undo each other.
+    days = {executed_us // DAY_US, *(row[_EVENT["occurred_at"]] // DAY_US for row in events)}
+    for day in sorted(days):
+        found = find_archived(session, POSITION_EVENTS, [Wanted(key, day * DAY_US)], _BY_FILL)
+        events += found.get(key, ())
     sums: dict[str, Booked] = defaultdict(lambda: _NOTHING)
-    for row in (*rows, *archived.get(key, ())):
-        amount, realized, cost, fees = (
-            Decimal(row[_EVENT[column]])
-            for column in ("amount_delta", "realized_delta", "cost_delta", "fees_delta")
-        )
+    for row in events:
+        amount, realized, cost, fees = (Decimal(row[_EVENT[column]]) for column in _DELTAS)
         done = sums[row[_EVENT["position_id"]]]
         sums[row[_EVENT["position_id"]]] = Booked(
             add(done.amount, amount), add(done.realized, realized), add(done.cost, cost), add(done.fees, fees)

@@ -92,6 +92,7 @@ def _amend_exit(position: PositionState, booked: Booked, fill: FillInput | None)
         entry_price=_average(position, amount, cost, None),
         realized_pnl=realized,
         fees=fees,
+        peak_amount=max(position.peak_amount, amount),
     )
     if fill is None or not amount:
         return before if fill is None else None

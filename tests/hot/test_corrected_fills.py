@@ -246,3 +246,26 @@ def test_corrections_in_any_order_leave_the_sum_of_the_last_versions(
         )
         assert sum(sign * row[1] for sign, row in zip(signs, table, strict=True)) == net
         assert realized - sum(sign * row[2] for sign, row in zip(signs, table, strict=True)) == cash
+
+
+def test_a_fill_that_left_an_archived_day_is_corrected_again(store: HybridStore, clock: ManualClock) -> None:
+    """What is hot of it undoes what is archived of its former day."""
+    store.record_fill(SPOT, "buy", 100, 1, trade_id="t", executed_at=START_US)
+    clock.advance(20 * DAY_US)
+    store.retention.run()
+    for price in (110, 120):
+        store.record_fill(SPOT, "buy", price, 1, trade_id="t", executed_at=START_US - DAY_US)
+    (position,) = store.get_open_positions()
+    assert values(position.amount, position.entry_cost, position.entry_price) == (1, 120, 120)
+    clock.advance(20 * DAY_US)
+    store.retention.run()
+    assert store.void_fill(SPOT, "t").position is not None
+    assert store.get_open_positions() == []
+
+
+def test_a_position_never_had_less_than_it_has(store: HybridStore) -> None:
+    for side, amount, trade_id in [("buy", 5, "1"), ("sell", 2, "2"), ("buy", 3, "3")]:
+        store.record_fill(PERP, side, 100, amount, trade_id=trade_id)
+    position = store.record_fill(PERP, "sell", 100, 1, trade_id="2").position
+    assert position is not None
+    assert values(position.amount, position.peak_amount) == (7, 7)
