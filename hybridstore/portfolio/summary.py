@@ -21,7 +21,7 @@ from decimal import Decimal
 from hybridstore.portfolio.fill import cost_of
 from hybridstore.portfolio.money import ONE, ZERO, add, divide, multiply, round_money, subtract, total
 from hybridstore.portfolio.position import LONG, PositionState, unrealized_pnl
-from hybridstore.portfolio.symbols import parse_symbol
+from hybridstore.portfolio.symbols import Market, parse_symbol
 from hybridstore.records import Record
 
 
@@ -192,7 +192,7 @@ def summarize(
         )
         realized = add(realized, prices.convert(state.realized_pnl, market.profit_asset) or ZERO)
         funding = add(funding, prices.convert(state.funding, market.profit_asset) or ZERO)
-        fees = add(fees, prices.convert(state.fees, market.quote) or ZERO)
+        fees = add(fees, prices.convert(*_fees(state, market, mark, prices)) or ZERO)
     return PortfolioSummary(
         account, base_currency, add(cash, positions_value), cash, positions_value, unrealized, realized, fees,
         funding, debt, tuple(assets), tuple(opened), tuple(prices.missing),
@@ -254,6 +254,13 @@ class _Prices:
             self.missing[asset] = None
             return None
         return round_money(multiply(amount, price))
+
+
+def _fees(state: PositionState, market: Market, mark: Decimal | None, prices: _Prices) -> tuple[Decimal, str]:
+    """Return fees in an asset with a price: the quote of an inverse contract (USD) may have none but by its mark."""
+    if market.inverse and state.fees and mark and prices.of(market.quote) is None:
+        return divide(state.fees, mark), market.base
+    return state.fees, market.quote
 
 
 def _holding_worth(state: PositionState, mark: Decimal) -> Decimal:

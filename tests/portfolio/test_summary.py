@@ -136,10 +136,18 @@ def test_what_has_no_price_is_named_and_not_counted() -> None:
 
 
 def test_a_fee_without_a_price_is_named_too() -> None:
+    fill = FillInput("buy", Decimal(50_000), Decimal(1), fee_in_quote=Decimal(1))
+    summary = value({}, {"BTC/EUR": open_position("LONG", fill)}, marks(BTC_EUR="50000"))
+    assert (summary.unpriced, summary.fees) == (("EUR",), Decimal(0))
+
+
+def test_fees_of_an_inverse_contract_are_worth_what_they_are_in_coins() -> None:
     fill = FillInput("buy", Decimal(50_000), Decimal(1), Decimal(100), inverse=True, fee_in_quote=Decimal(1))
-    prices = marks(BTC_USDT="50000", BTC_USD__BTC="50000")
-    summary = value({}, {"BTC/USD:BTC": open_position("LONG", fill)}, prices)
-    assert (summary.unpriced, summary.fees) == (("USD",), Decimal(0))
+    opened = {"BTC/USD:BTC": open_position("LONG", fill)}
+    summary = value({}, opened, marks(BTC_USDT="60000", BTC_USD__BTC="50000"))
+    assert (summary.unpriced, summary.fees) == ((), Decimal("1.2"))
+    summary = value({}, opened, marks(BTC_USDT="60000", BTC_USD__BTC="50000", USDT_USD="0.5"))
+    assert (summary.unpriced, summary.fees) == ((), Decimal(2))
 
 
 def test_realised_profit_needs_no_mark() -> None:
