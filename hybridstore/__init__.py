@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hybridstore.hot.async_subscription import AsyncSubscription
     from hybridstore.hot.balances import Balance
     from hybridstore.hot.database import DatabaseManager
+    from hybridstore.hot.equity import EquitySnapshot
     from hybridstore.hot.feed_event import Event
     from hybridstore.hot.funding import FundingResult
     from hybridstore.hot.guard_report import GuardReport
@@ -71,6 +72,7 @@ __all__ = [
     "DatabaseConfig",
     "DatabaseManager",
     "Dataset",
+    "EquitySnapshot",
     "Event",
     "FillResult",
     "FundingResult",
@@ -127,6 +129,7 @@ _ROOMS = {
     "hot.balances": "Balance",
     "hot.database": "DatabaseManager",
     "hot.feed_event": "Event",
+    "hot.equity": "EquitySnapshot",
     "hot.funding": "FundingResult",
     "hot.guard_report": "GuardReport",
     "hot.optimizer": "QueryOptimizer",

@@ -64,6 +64,7 @@ class TradingBotStorageSystem(AsyncDesk):
             root, config=config, clock=clock, datasets=datasets, policies=policies, maintenance=maintenance
         )
         super().__init__(self.store.database)
+        self.base_currency = self.store.base_currency
         self.query_optimizer = QueryOptimizer(self.store.database)
 
     async def initialize(self) -> None:

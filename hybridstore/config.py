@@ -1,7 +1,7 @@
 """Settings: an argument wins over the environment, the environment over the TOML file, the file over the default.
 
 The file is ``<root>/hybridstore.toml`` or what ``HYBRIDSTORE_CONFIG`` names, with the tables ``[database]``,
-``[backup]``, ``[maintenance]`` and ``[[retention]]``. Every database setting can also be given as
+``[backup]``, ``[maintenance]``, ``[portfolio]`` and ``[[retention]]``. Every database setting can also be given as
 ``HYBRIDSTORE_<NAME>``, for example ``HYBRIDSTORE_CACHE_SIZE_MB=256``; ``HYBRIDSTORE_MAINTENANCE`` is the mode of the
 maintenance. A key that is not known is an error, not a comment.
 """
@@ -24,6 +24,7 @@ Durability = Literal["full", "normal"]
 MaintenanceMode = Literal["auto", "off"]
 """Whether a store that is open starts and watches its maintenance process."""
 
+DEFAULT_BASE_CURRENCY = "USDT"
 DATABASE_NAME = "trading_bot.db"
 CONFIG_NAME = "hybridstore.toml"
 ENVIRONMENT_PREFIX = "HYBRIDSTORE_"
@@ -260,6 +261,28 @@ class MaintenanceConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknow
         check_least(self, {"interval_s": 0.01, "start_after_s": 0})
 
 
+class PortfolioConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Settings of the portfolio's figures.
+
+    Attributes:
+        snapshot_interval_s: Seconds between the snapshots the maintenance process takes of each account's equity, on
+            whole multiples of it since 1970 UTC; 0 takes none.
+        base_currency: What they are priced in.
+    """
+
+    snapshot_interval_s: float = 60.0
+    base_currency: str = DEFAULT_BASE_CURRENCY
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        check_types(self)
+        check_least(self, {"snapshot_interval_s": 0})
+        if not self.base_currency or self.base_currency != self.base_currency.strip():
+            raise ConfigError(
+                f"base_currency={self.base_currency!r}", hint="give the name of an asset, for example 'USDT'"
+            )
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a configuration file may hold.
 
@@ -268,12 +291,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         backup: Backups.
         retention: Policies that replace a dataset's default.
         maintenance: The maintenance process.
+        portfolio: The portfolio's figures.
     """
 
     database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
     backup: BackupConfig = msgspec.field(default_factory=BackupConfig)
     retention: tuple[RetentionPolicy, ...] = ()
     maintenance: MaintenanceConfig = msgspec.field(default_factory=MaintenanceConfig)
+    portfolio: PortfolioConfig = msgspec.field(default_factory=PortfolioConfig)
 
 
 def load_settings(root: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -88,6 +88,7 @@ class HybridStore(Desk):
         self.database.archive_lookup = self._look_up
         self.schema = SchemaManager(self.database)
         super().__init__(self.database)
+        self.base_currency = settings.portfolio.base_currency
         self._opening = threading.Lock()
         self._analytics: Analytics | None = None
         self._retention: DataRetentionManager | None = None

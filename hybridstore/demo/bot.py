@@ -15,7 +15,7 @@ from hybridstore.clock import SECOND_US, ManualClock
 from hybridstore.demo.market import MarketTrade, Quote
 from hybridstore.demo.paper import CASH, PaperExchange, PaperFill
 from hybridstore.demo.strategy import MovingAverageStrategy, StrategyConfig
-from hybridstore.portfolio.money import ZERO, add
+from hybridstore.portfolio.money import ZERO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +58,6 @@ class PaperBot:
         self._strategy = MovingAverageStrategy(StrategyConfig(), perpetuals)
         self._trades: list[tuple[object, ...]] = []
         self._quotes: list[dict[str, object]] = []
-        self._realized = self._fees = ZERO
-        self._net_flow = OPENING_CASH
         self._gather_until_us = self._snapshot_due_us = 0
 
     def open_account(self) -> None:
@@ -123,10 +121,8 @@ class PaperBot:
         record = partial(store.record_fill, fill.symbol, fill.side, fill.price, fill.amount)
         names = {"trade_id": fill.trade_id, "order_id": fill.order_id, "strategy": STRATEGY, "bot": BOT}
         fee = {"fee": fill.fee, "fee_currency": CASH, "liquidity": "taker"}
-        result = measure("record_fill", partial(record, **names, **fee, executed_at=fill.executed_us))
+        measure("record_fill", partial(record, **names, **fee, executed_at=fill.executed_us))
         self.fills += 1
-        self._realized = add(self._realized, result.trade.realized_pnl or ZERO)
-        self._fees = add(self._fees, fill.fee)
         measure("record_order", partial(store.record_order, **_order(fill)))
         for asset, balance in self._touched(fill).items():
             held = self.exchange.margin if asset == CASH else ZERO
@@ -152,23 +148,8 @@ class PaperBot:
             self.marks += self._measure("record_marks", partial(store.record_marks, quotes), len(quotes))
 
     def _take_snapshot(self) -> None:
-        store = self._store
-        summary = self._measure("get_portfolio_summary", store.get_portfolio_summary)
-        row = {
-            "account": ACCOUNT,
-            "taken_at": self._clock.now_us(),
-            "equity": summary.equity,
-            "cash": summary.cash,
-            "positions_value": summary.positions_value,
-            "unrealized": summary.unrealized_pnl,
-            "realized_cumulative": self._realized,
-            "fees_cumulative": self._fees,
-            "funding_cumulative": ZERO,
-            "net_flow": self._net_flow,
-            "base_currency": CASH,
-        }
-        self._measure("insert a snapshot", partial(store.insert, "portfolio_snapshots", [row]))
-        self._net_flow = ZERO
+        record = partial(self._store.record_portfolio_snapshot, ACCOUNT, CASH)
+        self._measure("record_portfolio_snapshot", record)
 
 
 def _order(fill: PaperFill) -> dict[str, Any]:

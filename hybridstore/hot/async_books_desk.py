@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hybridstore.config import Durability
+from hybridstore.config import DEFAULT_BASE_CURRENCY, Durability
+from hybridstore.hot.account_sums import AccountSums
 from hybridstore.hot.async_market_desk import AsyncMarketDesk
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Money
+from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.equity import EquitySnapshot, prepare_snapshot, write_snapshot
 from hybridstore.hot.fill_corrections import void_fill
 from hybridstore.hot.funding import FundingResult, prepare_funding, write_funding
 from hybridstore.hot.ledger import void_entry
@@ -19,7 +22,19 @@ from hybridstore.hot.trade_rows import FillResult
 
 
 class AsyncBooksDesk(AsyncMarketDesk):
-    """Records what the books need beside fills; an awaited write is durable."""
+    """Records what the books need beside fills; an awaited write is durable.
+
+    Args:
+        database: The hot store.
+
+    Attributes:
+        base_currency: What equity snapshots are priced in unless a call says otherwise.
+    """
+
+    def __init__(self, database: DatabaseManager) -> None:
+        super().__init__(database)
+        self._sums = AccountSums()
+        self.base_currency = DEFAULT_BASE_CURRENCY
 
     async def record_ledger_entries(
         self, rows: Iterable[Row], *, durability: Durability | None = None
@@ -118,3 +133,29 @@ class AsyncBooksDesk(AsyncMarketDesk):
             NotFound: There is no open position of this id.
         """
         return await self._write(durability, adjust_position, position_id, prepare_terms(terms))
+
+    async def record_portfolio_snapshot(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        base_currency: str | None = None,
+        *,
+        taken_at: Moment | None = None,
+        durability: Durability | None = None,
+    ) -> EquitySnapshot:
+        """Value an account and write it down: a row of ``portfolio_snapshots``, and the equity of its hour and day.
+
+        Args:
+            account: Whose.
+            base_currency: What to price everything in; None takes the configuration's ([portfolio] base_currency).
+            taken_at: What moment it is of; None means the commit's. What is read is the present state all the same. The
+                same moment again is a repetition, or a correction where the state has changed.
+            durability: "full", "normal", or None for the store's own.
+
+        Returns:
+            The snapshot; what has no price is named in it.
+
+        Raises:
+            InvalidValue: A value does not fit, or the moment is more than a day ahead.
+        """
+        order = prepare_snapshot(account, base_currency or self.base_currency, taken_at)
+        return await self._write(durability, write_snapshot, order, self._sums)

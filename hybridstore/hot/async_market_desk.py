@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from hybridstore.config import Durability
 from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.ledger import rows_operation
+from hybridstore.hot.equity_rows import rows_operation
 from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks, prepare_prices
 from hybridstore.hot.market_desk import Row
 from hybridstore.hot.orders import Order, OrderReader, prepare_order, write_order

@@ -116,6 +116,18 @@ class BotView(Generic[Store]):
         """
         return self._calls.record_funding(symbol, amount, **{**self._acts, **details})
 
+    def record_portfolio_snapshot(self, **details: Any) -> Any:
+        """Value the bot's account and write it down.
+
+        Args:
+            **details: base_currency, taken_at, durability; see
+                :meth:`hybridstore.hot.books_desk.BooksDesk.record_portfolio_snapshot`.
+
+        Returns:
+            The snapshot.
+        """
+        return self._calls.record_portfolio_snapshot(self.account, **details)
+
     def void_fill(self, symbol: str, trade_id: str, order_id: str | None = None, **details: Any) -> Any:
         """Take a fill of the bot's account back that never was.
 

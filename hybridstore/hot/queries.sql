@@ -113,3 +113,29 @@ FROM trades WHERE account = ? AND symbol = ? AND trade_id = ?
 SELECT id, position_id, seq, account, symbol, kind, amount_delta, price, amount_after, entry_after, realized_delta,
   cost_delta, fees_delta, funding_delta, trade_id, order_id, occurred_at, recorded_at
 FROM position_events WHERE trade_id = ? AND account = ? AND symbol = ? AND order_id = ?
+
+-- name: days_of_account
+-- What an account did: days from a moment on, and earlier ones that were recorded since another moment.
+SELECT currency, period, recorded_at, net_flow, realized, funding, fees FROM portfolio_daily
+WHERE account = ? AND (period >= ? OR recorded_at > ?)
+
+-- name: later_snapshot
+-- Whether an account has a snapshot in a base currency that was taken later on a day.
+SELECT 1 FROM portfolio_snapshots WHERE account = ? AND base_currency = ? AND taken_at > ? AND taken_at < ? LIMIT 1
+
+-- name: snapshots_between
+-- Hot snapshots of an account in a base currency.
+SELECT taken_at, equity, unpriced FROM portfolio_snapshots
+WHERE account = ? AND base_currency = ? AND taken_at >= ? AND taken_at < ?
+
+-- name: accounts_that_hold
+-- Accounts that hold or owe something.
+SELECT DISTINCT account FROM balances WHERE balance <> '0' OR ifnull(debt, '0') <> '0'
+
+-- name: accounts_with_positions
+-- Accounts with open positions.
+SELECT DISTINCT account FROM positions WHERE status = 'OPEN'
+
+-- name: accounts_with_equity
+-- Latest equity of every account.
+SELECT account, base_currency, taken_at, equity, unpriced FROM portfolio_equity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.position_rows import Held, held_of
 from hybridstore.hot.reader import Row, listed
+from hybridstore.portfolio.position import PositionState
 from hybridstore.portfolio.summary import PortfolioSummary, price_symbols, summarize
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_name
@@ -75,21 +76,15 @@ class PortfolioReader:
         while True:
             given = {"account": account, "asked": asked.listed}
             holdings, positions, priced = database.readers.rows(sql, given, timeout_ms)[0]
-            balances, debts = part(("holdings", account), (holdings,), _holdings)
+            balances, debts = part(("holdings", account), (holdings,), holdings_of)
             held = part(("held by", account), (positions,), self._held)
             needed = _needed(balances, debts, held, base_currency, asked)
             if needed is asked:
                 break
             # What is held decides which marks are needed; it is asked again with these, which is rarely so.
             asked = self._asked[key] = needed
-        known_marks, known_moments = part(("priced", *key), (priced,), _marks)
-        marks, moments = dict(known_marks), dict(known_moments)
-        for position in held:  # one may have been marked by hand since
-            mark, symbol = position.state.mark_price, position.symbol
-            if mark is not None and position.updated_us > moments.get(symbol, 0):
-                marks[symbol], moments[symbol] = mark, position.updated_us
-        valued = [(position.position_id, position.symbol, position.state) for position in held]
-        return summarize(account, balances, valued, marks, base_currency, debts)
+        marks = latest_marks(part(("priced", *key), (priced,), marks_of), held)
+        return summarize(account, balances, valued_positions(held), marks, base_currency, debts)
 
     def _held(self, row: Row) -> list[Held]:
         return [held_of(self._database, position) for position in listed([row])]
@@ -103,20 +98,89 @@ def _needed(
     asked: _Asked,
 ) -> _Asked:
     """Return which marks are needed; what was asked itself, where that is all."""
+    assets, symbols = what_to_price(balances, debts, held)
+    if assets == asked.assets and symbols == asked.symbols:
+        return asked
+    return _Asked(frozenset(assets), frozenset(symbols), list_markets(assets, symbols, base_currency))
+
+
+def what_to_price(
+    balances: Mapping[str, Decimal], debts: Mapping[str, Decimal], held: Iterable[Held]
+) -> tuple[set[str], set[str]]:
+    """Say what must have a price for an account to be valued.
+
+    Args:
+        balances: Total of each asset.
+        debts: What is borrowed of each asset.
+        held: Its open positions.
+
+    Returns:
+        Assets, and markets of the positions.
+    """
     markets = [parse_symbol(position.symbol) for position in held]
     assets = {asset for asset, balance in balances.items() if balance}
     assets.update(debts)
     for market in markets:
         assets.update((market.quote, market.profit_asset))
-    symbols = {market.symbol for market in markets}
-    if assets == asked.assets and symbols == asked.symbols:
-        return asked
-    wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)} | symbols
-    listed_wanted = msgspec.json.encode(sorted(wanted)).decode()
-    return _Asked(frozenset(assets), frozenset(symbols), listed_wanted)
+    return assets, {market.symbol for market in markets}
 
 
-def _holdings(row: Row) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+def list_markets(assets: Iterable[str], symbols: Iterable[str], base_currency: str) -> str:
+    """List every market whose mark may be needed.
+
+    Args:
+        assets: What must be priced.
+        symbols: Markets of positions.
+        base_currency: In what.
+
+    Returns:
+        Symbols as a JSON list.
+    """
+    wanted = {symbol for asset in assets for symbol in price_symbols(asset, base_currency)}.union(symbols)
+    return msgspec.json.encode(sorted(wanted)).decode()
+
+
+def latest_marks(
+    priced: tuple[Mapping[str, Decimal], Mapping[str, int]], held: Iterable[Held]
+) -> dict[str, Decimal]:
+    """Return the price of each market.
+
+    Args:
+        priced: What :func:`marks_of` returned.
+        held: Open positions; one may have been marked by hand since.
+
+    Returns:
+        Prices by symbol.
+    """
+    marks, moments = dict(priced[0]), dict(priced[1])
+    for position in held:
+        mark, symbol = position.state.mark_price, position.symbol
+        if mark is not None and position.updated_us > moments.get(symbol, 0):
+            marks[symbol], moments[symbol] = mark, position.updated_us
+    return marks
+
+
+def valued_positions(held: Iterable[Held]) -> list[tuple[str, str, PositionState]]:
+    """Return open positions as :func:`hybridstore.portfolio.summary.summarize` takes them.
+
+    Args:
+        held: The positions.
+
+    Returns:
+        position_id, symbol and state of each.
+    """
+    return [(position.position_id, position.symbol, position.state) for position in held]
+
+
+def holdings_of(row: Row) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Read balances.
+
+    Args:
+        row: Their JSON list.
+
+    Returns:
+        Totals and debts by asset.
+    """
     held = _HOLDINGS.decode(row[0])
     return (
         {asset: Decimal(balance) for asset, balance, _ in held},
@@ -124,7 +188,15 @@ def _holdings(row: Row) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     )
 
 
-def _marks(row: Row) -> tuple[dict[str, Decimal], dict[str, int]]:
+def marks_of(row: Row) -> tuple[dict[str, Decimal], dict[str, int]]:
+    """Read marks.
+
+    Args:
+        row: Their JSON list.
+
+    Returns:
+        Price, and moment it was told, us UTC, by symbol.
+    """
     marked = _MARKS.decode(row[0])
     return (
         {symbol: Decimal(mark) for symbol, mark, _ in marked},

@@ -100,7 +100,10 @@ def collect_books(snapshot: Snapshot, summary: PortfolioSummary) -> Books:
     """
     account = summary.account
     return Books(
-        equity=tuple(EquityPoint(*row) for row in _ask(snapshot, "equity_curve", account)),
+        equity=tuple(
+            EquityPoint(*row)
+            for row in _ask(snapshot, "equity_curve", account, base_currency=summary.base_currency)
+        ),
         symbols=tuple(_symbol_totals(*row) for row in _ask(snapshot, "symbol_totals", account)),
         positions=tuple(
             PositionRow(row.symbol, row.side, row.amount, row.entry_price, row.mark_price, row.unrealized_pnl)
@@ -159,8 +162,8 @@ def check_proofs(proofs: Sequence[Proof]) -> Check:
     return Check("Before and after the move SQL gives the same answers", finding, passed=not different)
 
 
-def _ask(snapshot: Snapshot, name: str, account: str) -> Sequence[tuple[Any, ...]]:
-    return snapshot.sql(QUESTIONS[name], account=account).rows()
+def _ask(snapshot: Snapshot, name: str, account: str, **others: str) -> Sequence[tuple[Any, ...]]:
+    return snapshot.sql(QUESTIONS[name], account=account, **others).rows()
 
 
 def _symbol_totals(symbol: str, trades: int, amount: Decimal, notional: Decimal, *own: Any) -> SymbolTotals:

@@ -79,23 +79,34 @@ GROUP BY symbol, kind
 ORDER BY symbol, kind;
 
 -- name: proof_equity
--- Portfolio snapshots by account: count, first, lowest, highest and last equity.
+-- Portfolio snapshots by account and base currency: count, first, lowest, highest and last equity.
 SELECT
     account,
+    base_currency,
     count(*) AS snapshots,
     arg_min(equity, taken_at) AS first,
     min(equity) AS lowest,
     max(equity) AS highest,
     arg_max(equity, taken_at) AS last
 FROM portfolio_snapshots
-GROUP BY account
-ORDER BY account;
+GROUP BY account, base_currency
+ORDER BY account, base_currency;
 
 -- name: equity_curve
--- Equity of an account over time, with the highest so far and what was deposited or withdrawn.
-SELECT taken_at, equity, max(equity) OVER (ORDER BY taken_at) AS peak, net_flow
-FROM portfolio_snapshots
-WHERE account = $account
+-- Equity of an account over time, with the highest so far and what was deposited or withdrawn since the point before.
+-- Snapshots that lack a price are no points: their flows count for the next.
+WITH snapshots AS (
+    SELECT taken_at, equity, unpriced, sum(net_flow) OVER (ORDER BY taken_at) AS flows
+    FROM portfolio_snapshots
+    WHERE account = $account AND base_currency = $base_currency
+)
+SELECT
+    taken_at,
+    equity,
+    max(equity) OVER (ORDER BY taken_at) AS peak,
+    flows - coalesce(lag(flows) OVER (ORDER BY taken_at), 0) AS net_flow
+FROM snapshots
+WHERE unpriced IS NULL
 ORDER BY taken_at;
 
 -- name: symbol_totals

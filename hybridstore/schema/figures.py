@@ -34,20 +34,57 @@ PORTFOLIO_SNAPSHOTS = Dataset(
     doc="The equity of an account at one moment.",
     columns=(
         _ACCOUNT,
-        _time("taken_at", "When."),
-        _money("equity", "Cash + positions' value, in the base currency."),
-        _money("cash", "Priced balances."),
-        _money("positions_value", "Unrealised profit of contracts."),
-        _money("unrealized", "Unrealised profit of all open positions."),
-        _money("realized_cumulative", "Realised so far, gross."),
-        _money("fees_cumulative", "Fees so far."),
-        _money("funding_cumulative", "Funding so far."),
-        _money("net_flow", "Deposits - withdrawals since the snapshot before."),
         _name("base_currency", "What everything is priced in."),
+        _time("taken_at", "When."),
+        _money("equity", "Cash + positions' value, in the base currency; of what has a price, see unpriced."),
+        _money("cash", "Priced balances."),
+        _money(
+            "positions_value", "Unrealised profit of contracts, and spot positions that no balance holds."
+        ),
+        _money("unrealized", "Unrealised profit of all open positions."),
+        _money(
+            "realized_cumulative", "Realised so far, gross; null where a part has no price.", nullable=True
+        ),
+        _money("fees_cumulative", "Fees so far; null where a part has no price.", nullable=True),
+        _money("funding_cumulative", "Funding so far; null where a part has no price.", nullable=True),
+        _money(
+            "net_flow", "Deposits - withdrawals recorded since the snapshot recorded before, at these prices."
+        ),
+        Column(
+            "unpriced",
+            LogicalType.JSON,
+            "List of assets and markets without a price, which the equity lacks; null when it is whole.",
+            nullable=True,
+        ),
         _RECORDED_AT,
     ),
-    key=("account", "taken_at"),
-    tiering=Tiering(time="taken_at", cluster=("account", "taken_at")),
+    key=("account", "base_currency", "taken_at"),
+    tiering=Tiering(time="taken_at", cluster=("account", "base_currency", "taken_at")),
+)
+
+PORTFOLIO_EQUITY = Dataset(
+    name="portfolio_equity",
+    kind="state",
+    doc="The latest equity of an account in a base currency, and which flows its snapshots have counted.",
+    columns=(
+        _ACCOUNT,
+        _name("base_currency", "What everything is priced in."),
+        _time("taken_at", "When the latest snapshot was taken."),
+        _money("equity", "Its equity."),
+        Column(
+            "unpriced",
+            LogicalType.JSON,
+            "List of what its equity lacks for want of a price; null when it is whole.",
+            nullable=True,
+        ),
+        Column(
+            "flows",
+            LogicalType.JSON,
+            "By asset: deposits - withdrawals that some net_flow has counted, in units of the asset.",
+        ),
+        _RECORDED_AT,
+    ),
+    key=("account", "base_currency"),
 )
 
 
@@ -61,7 +98,11 @@ def _aggregate(name: str, length: str) -> Dataset:
             _ACCOUNT,
             _name("currency", "What the amounts are in; nothing is converted."),
             _time("period", f"Start of the {length}, UTC."),
-            _money("equity_open", "First equity; null where none was taken in this currency.", nullable=True),
+            _money(
+                "equity_open",
+                "First equity; null where no whole one was taken in this currency.",
+                nullable=True,
+            ),
             _money("equity_high", "Highest equity.", nullable=True),
             _money("equity_low", "Lowest equity.", nullable=True),
             _money("equity_close", "Last equity.", nullable=True),
@@ -100,4 +141,4 @@ PERFORMANCE_METRICS = Dataset(
     key=("scope", "period", "benchmark", "metric", "definition"),
 )
 
-FIGURES = (PORTFOLIO_SNAPSHOTS, PORTFOLIO_HOURLY, PORTFOLIO_DAILY, PERFORMANCE_METRICS)
+FIGURES = (PORTFOLIO_SNAPSHOTS, PORTFOLIO_EQUITY, PORTFOLIO_HOURLY, PORTFOLIO_DAILY, PERFORMANCE_METRICS)

@@ -19,6 +19,14 @@ SCANS_ALLOWED = {
     "audit_entries": ("audit_log", "a verification reads the whole chain"),
     "remember_keys": ("json_each", "the list of what is remembered"),
     "what_is_held": ("json_each", "the list of what is asked for"),
+    "accounts_that_hold": (
+        "balances",
+        "the maintenance process asks once an interval: a row an account and asset",
+    ),
+    "accounts_with_equity": (
+        "portfolio_equity",
+        "the maintenance process and the status ask: a row an account",
+    ),
     "feed_position": ("s", "one row a dataset: the highest number ever given"),
     "last_audit_entry": ("audit_log", "backwards by the primary key, and stops at the first row"),
 }

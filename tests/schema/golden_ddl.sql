@@ -380,20 +380,21 @@ CREATE TABLE ledger_balances (
 CREATE TABLE portfolio_snapshots (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   account TEXT NOT NULL,
+  base_currency TEXT NOT NULL,
   taken_at INTEGER NOT NULL,
   equity TEXT NOT NULL,
   cash TEXT NOT NULL,
   positions_value TEXT NOT NULL,
   unrealized TEXT NOT NULL,
-  realized_cumulative TEXT NOT NULL,
-  fees_cumulative TEXT NOT NULL,
-  funding_cumulative TEXT NOT NULL,
+  realized_cumulative TEXT,
+  fees_cumulative TEXT,
+  funding_cumulative TEXT,
   net_flow TEXT NOT NULL,
-  base_currency TEXT NOT NULL,
+  unpriced TEXT,
   recorded_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX portfolio_snapshots_key ON portfolio_snapshots (account, taken_at);
+CREATE UNIQUE INDEX portfolio_snapshots_key ON portfolio_snapshots (account, base_currency, taken_at);
 
 CREATE TRIGGER portfolio_snapshots_claimed BEFORE UPDATE ON portfolio_snapshots
 WHEN EXISTS (SELECT 1 FROM archive_moves AS m WHERE m.dataset = 'portfolio_snapshots'
@@ -402,6 +403,17 @@ BEGIN SELECT RAISE(ABORT, 'row is claimed by a tier move'); END;
 
 CREATE TRIGGER portfolio_snapshots_mutated AFTER UPDATE ON portfolio_snapshots
 BEGIN UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = 'portfolio_snapshots'; END;
+
+CREATE TABLE portfolio_equity (
+  account TEXT NOT NULL,
+  base_currency TEXT NOT NULL,
+  taken_at INTEGER NOT NULL,
+  equity TEXT NOT NULL,
+  unpriced TEXT,
+  flows TEXT NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  PRIMARY KEY (account, base_currency)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE portfolio_hourly (
   account TEXT NOT NULL,
