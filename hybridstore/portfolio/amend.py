@@ -92,12 +92,13 @@ def _amend_exit(position: PositionState, booked: Booked, fill: FillInput | None)
         entry_price=_average(position, amount, cost, None),
         realized_pnl=realized,
         fees=fees,
-        peak_amount=max(position.peak_amount, amount),
     )
-    if fill is None or not amount:
-        return before if fill is None else None
-    change = apply_fill(before, fill)
-    return None if change.opened else change.before
+    if fill is not None:
+        change = apply_fill(before, fill) if amount else None
+        if change is None or change.before is None or change.opened:
+            return None
+        before = change.before
+    return msgspec.structs.replace(before, peak_amount=max(position.peak_amount, before.amount))
 
 
 def _without(position: PositionState, booked: Booked) -> tuple[Decimal, Decimal, Decimal, Decimal]:
