@@ -226,6 +226,43 @@ def test_random_fills_told_in_any_order(tmp_path: Path, rng: Random) -> None:
     assert (list(lots.disposals), list(lots.open_lots)) == expected
 
 
+def test_contracts_that_turn_are_late_voided_and_corrected(tmp_path: Path, rng: Random) -> None:
+    """Positions follow the order of telling; lots are those of what was executed in the end, in its order."""
+    market = parse_symbol("BTC/USD:BTC")
+    sides = [rng.choice(["buy", "sell"]) for _ in range(40)]
+    amounts = {number: Decimal(rng.randrange(1, 6)) for number in range(40)}
+    prices = [Decimal(rng.randrange(100, 200)) for _ in range(40)]
+    start_us = 1_700_000_000_000_000
+
+    def tell(store: HybridStore, number: int) -> None:
+        store.record_fill(
+            market.symbol, sides[number], prices[number], amounts[number], trade_id=f"t{number}", order_id="o",
+            executed_at=start_us + number * 1_000_000, contract_size=100, durability="normal",
+        )  # fmt: skip
+
+    with HybridStore(tmp_path / "store") as store:
+        order = sorted(range(40), key=lambda number: number + 3 * rng.random())
+        for place, number in enumerate(order):
+            tell(store, number)
+            if rng.random() < 0.2:
+                changed = rng.choice(order[: place + 1])
+                if rng.random() < 0.5:
+                    store.void_fill(market.symbol, f"t{changed}", "o")
+                    amounts[changed] = Decimal(0)
+                elif amounts[changed]:
+                    amounts[changed] = Decimal(6 + place)  # never told before: that would be a repetition
+                    tell(store, changed)
+        lots = store.books.lots(method=METHODS)
+    fills = [
+        make_lot_fill(
+            market, sides[number], prices[number], amounts[number], trade_id=f"t{number}", order_id="o",
+            executed_us=start_us + number * 1_000_000, contract_size=Decimal(100),
+        )
+        for number in range(40)
+    ]  # fmt: skip
+    assert (list(lots.disposals), list(lots.open_lots)) == compute_lots(market.symbol, fills)
+
+
 async def test_a_bot_asks_for_them_too(tmp_path: Path) -> None:
     async with TradingBotStorageSystem(tmp_path / "store") as storage:
         await storage.record_fill(SPOT, "buy", "100", "1", trade_id="1", order_id="o")
@@ -244,7 +281,8 @@ async def test_a_bot_asks_for_them_too(tmp_path: Path) -> None:
         ({"zone": "Europe/Nowhere"}, "Europe/Nowhere"),
         ({"zone": "../x"}, "zone="),
         ({"account": ""}, "account"),
-        ({"symbol": " "}, "symbol"),
+        ({"symbol": ""}, "symbol=''"),
+        ({"symbol": "BTC"}, "symbol='BTC'"),
     ],
 )
 def test_what_cannot_be_asked_is_named(
