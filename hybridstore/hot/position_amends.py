@@ -25,6 +25,7 @@ from hybridstore.portfolio.position import (
     CLOSED,
     LONG,
     OPEN,
+    SHORT,
     PositionEvent,
     PositionState,
     change_event,
@@ -198,9 +199,9 @@ def _book_beside(
     new_slot = slot if whose.side else old_slot
     reversal = _reversal(session, booked, old, inverse=first.state.inverse)
     right = new.as_input(whose.market, inverse=first.state.inverse) if new.amount else None
-    # Bought first, so that what is sold is there: on a spot market nothing else could be.
+    # What increases comes first, so that what reduces finds it: beyond an open position it would change none.
     steps = [(old_slot, reversal, old.executed_us), (new_slot, right, new.executed_us)]
-    if old.side == "buy":
+    if old.side == ("sell" if old_slot.side == SHORT else "buy"):
         steps.reverse()
     realized = ZERO
     for done in booked.values():

@@ -269,3 +269,20 @@ def test_a_position_never_had_less_than_it_has(store: HybridStore) -> None:
     position = store.record_fill(PERP, "sell", 100, 1, trade_id="2").position
     assert position is not None
     assert values(position.amount, position.peak_amount) == (7, 7)
+
+
+@pytest.mark.parametrize(("side", "entry", "exit_"), [("SHORT", "sell", "buy"), ("LONG", "buy", "sell")])
+def test_of_an_archived_side_of_a_hedge_the_fee_is_corrected(
+    store: HybridStore, clock: ManualClock, side: str, entry: str, exit_: str
+) -> None:
+    for way, amount, trade_id in [(entry, 9, "1"), (exit_, 9, "2")]:
+        store.record_fill(PERP, way, 100, amount, trade_id=trade_id, position_side=side, executed_at=START_US)
+    clock.advance(20 * DAY_US)
+    store.retention.run()
+    store.record_fill(PERP, entry, 100, 4, trade_id="3", position_side=side)
+    for trade_id, way in (("2", exit_), ("1", entry)):
+        store.record_fill(
+            PERP, way, 100, 9, trade_id=trade_id, position_side=side, fee=1, executed_at=START_US
+        )
+    (position,) = store.get_open_positions()
+    assert values(position.side, position.amount, position.entry_cost) == (side, 4, 400)
