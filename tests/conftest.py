@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import secrets
 import zlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from random import Random
 
 import hypothesis
 import pytest
+
+from tests.leftovers import close_stores, end_children, threads_of_stores
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SEED_VARIABLE = "TEST_SEED"
@@ -54,6 +57,32 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Repeat the seed under a failure, where a quiet run has no header."""
     if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
         terminalreporter.write_line(f"to draw the same again: {SEED_VARIABLE}={os.environ[SEED_VARIABLE]}")
+
+
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note whether the test itself passed, for what is said after it."""
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Close what a test leaves open, so that one failure is one; a test that passed may leave nothing."""
+    before = threads_of_stores()
+    yield
+    stores = close_stores(threads_of_stores() - before)
+    children = end_children()
+    if request.node.stash.get(_PASSED, False):
+        assert not stores, f"the test left stores open: {stores}"
+        assert not children, f"the test left processes running: {children}"
 
 
 def recorded_data() -> Path:

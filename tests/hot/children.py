@@ -10,11 +10,14 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _TIMEOUT_S = 60
 
+started: list[subprocess.Popen[str]] = []
+"""Of the running test; what it leaves running is ended after it (see tests/leftovers.py)."""
+
 
 def start(script: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
     """Start a Python script that can import this repository."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HYBRIDSTORE_")}
-    return subprocess.Popen(
+    child = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
         cwd=REPOSITORY,
         env=kept | {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8"} | environment,
@@ -24,6 +27,8 @@ def start(script: str, *arguments: object, **environment: str) -> subprocess.Pop
         text=True,
         encoding="utf-8",
     )
+    started.append(child)
+    return child
 
 
 def finish(child: subprocess.Popen[str]) -> str:
