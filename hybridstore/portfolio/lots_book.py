@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import MAXYEAR, UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
-from typing import NamedTuple
 
 from hybridstore.errors import InvalidValue
-from hybridstore.portfolio.fill import FillInput, fill_cost, split_fill
-from hybridstore.portfolio.lots_queue import Lot, LotQueue, make_queue, split_fees
+from hybridstore.portfolio.fill import fill_cost
+from hybridstore.portfolio.lots_queue import Lot, LotQueue, Part, make_queue, split_fees, split_part
 from hybridstore.portfolio.lots_records import (
     FEE,
     POOL,
@@ -30,16 +29,6 @@ from hybridstore.schema.types import EPOCH, moment
 
 _MICROSECOND = timedelta(microseconds=1)
 _SIDES = {"buy", "sell"}
-
-
-class _Part(NamedTuple):
-    """So much of a fill: an amount, what it came to, and its fees."""
-
-    kind: str
-    amount: Decimal
-    value: Decimal
-    fees: Decimal
-    other_fees: AssetFees
 
 
 class _Leg:
@@ -104,7 +93,7 @@ class LotBook:
         else:
             leg = self._legs[one.position_side]
             opens = leg.side == side
-        whole = _Part(SALE, fill.amount, fill_cost(fill), one.fees, one.other_fees)
+        whole = Part(SALE, fill.amount, fill_cost(fill), one.fees, one.other_fees)
         if opens:
             self._open(side, one, TRADE, whole)
         else:
@@ -164,7 +153,7 @@ class LotBook:
                 )
             self._contract_size = fill.contract_size
 
-    def _open(self, side: str, one: LotFill, basis: str, part: _Part) -> None:
+    def _open(self, side: str, one: LotFill, basis: str, part: Part) -> None:
         leg = self._legs[side]
         price, self._opened = one.fill.price, self._opened + 1
         leg.queue.add(
@@ -172,7 +161,7 @@ class LotBook:
         )
         leg.amount = add(leg.amount, part.amount)
 
-    def _close_or_turn(self, leg: _Leg, one: LotFill, whole: _Part, closed: list[Disposal]) -> None:
+    def _close_or_turn(self, leg: _Leg, one: LotFill, whole: Part, closed: list[Disposal]) -> None:
         """Close lots; what goes beyond them turns a contract to the other side, else nothing says where it is from."""
         held = leg.amount
         if whole.amount <= held:
@@ -181,14 +170,14 @@ class LotBook:
         if not held:
             self._close_unknown(leg, one, whole, closed)
             return
-        closing, rest = _split(one.fill, whole, held)
+        closing, rest = split_part(one.fill, whole, held)
         self._close(leg, one, closing, closed)
         if self._market.is_spot or one.position_side is not None:
             self._close_unknown(leg, one, rest, closed)
         else:
             self._open(SHORT if leg.side == LONG else LONG, one, TRADE, rest)
 
-    def _close(self, leg: _Leg, one: LotFill, part: _Part, closed: list[Disposal]) -> None:
+    def _close(self, leg: _Leg, one: LotFill, part: Part, closed: list[Disposal]) -> None:
         """Close lots of a leg that holds enough."""
         amount, value, fees, other_fees = part.amount, part.value, part.fees, part.other_fees
         leg.amount = subtract(leg.amount, amount)
@@ -221,7 +210,7 @@ class LotBook:
             value = subtract(value, value_part)
             fees = subtract(fees, fees_part)
 
-    def _close_unknown(self, leg: _Leg, one: LotFill, part: _Part, closed: list[Disposal]) -> None:
+    def _close_unknown(self, leg: _Leg, one: LotFill, part: Part, closed: list[Disposal]) -> None:
         opening = (None, ZERO, ())
         closed.append(
             self._disposal(
@@ -287,7 +276,7 @@ class LotBook:
             )
         amount = fill.fee_in_base.copy_abs()
         paid = fill._replace(amount=amount, cost=None)
-        part = _Part(FEE, amount, fill_cost(paid), ZERO, ())
+        part = Part(FEE, amount, fill_cost(paid), ZERO, ())
         if fill.fee_in_base < ZERO:
             self._open(LONG, one, REBATE, part)
         else:
@@ -300,19 +289,6 @@ class LotBook:
             lot.fees, lot.other_fees, lot.opened.executed_at if single else None,
             lot.opened.trade_id if single else None,
         )  # fmt: skip
-
-
-def _split(fill: FillInput, whole: _Part, amount: Decimal) -> tuple[_Part, _Part]:
-    """Split a fill as a position does when it flips; the fees by amount."""
-    first, rest = split_fill(fill, amount)
-    fees = share(whole.fees, amount, whole.amount) if whole.fees else ZERO
-    other_fees: tuple[AssetFees, AssetFees] = ((), ())
-    if whole.other_fees:
-        other_fees = split_fees(whole.other_fees, amount, whole.amount)
-    return (
-        _Part(whole.kind, amount, fill_cost(first), fees, other_fees[0]),
-        _Part(whole.kind, rest.amount, fill_cost(rest), subtract(whole.fees, fees), other_fees[1]),
-    )
 
 
 def year_begin_us(year: int, zone: tzinfo) -> int:

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
 from operator import attrgetter
+from typing import NamedTuple
 
-from hybridstore.portfolio.fill import FillInput
+from hybridstore.portfolio.fill import FillInput, fill_cost, split_fill
 from hybridstore.portfolio.lots_records import (
     AVERAGE,
     FIFO,
@@ -96,6 +97,44 @@ def split_fees(fees: AssetFees, part: Decimal, of: Decimal) -> tuple[AssetFees, 
     taken = tuple([(asset, cut) for asset, _, cut in parts if cut])
     left = tuple([(asset, subtract(cost, cut)) for asset, cost, cut in parts if cut != cost])
     return taken, left
+
+
+class Part(NamedTuple):
+    """So much of a fill.
+
+    Attributes:
+        kind: ``sale`` or ``fee``, see Disposal.
+        amount: Units of base, or contracts.
+        value: What it came to.
+        fees: Its fees in the same currency.
+        other_fees: The same in other assets.
+    """
+
+    kind: str
+    amount: Decimal
+    value: Decimal
+    fees: Decimal
+    other_fees: AssetFees
+
+
+def split_part(fill: FillInput, whole: Part, amount: Decimal) -> tuple[Part, Part]:
+    """Split a fill as a position does when it flips; its fees by amount.
+
+    Args:
+        fill: The fill.
+        whole: All of it.
+        amount: How much goes into the first part; less than the fill's.
+
+    Returns:
+        The part of that amount, and the rest.
+    """
+    first, rest = split_fill(fill, amount)
+    fees = share(whole.fees, amount, whole.amount) if whole.fees else ZERO
+    others, left = split_fees(whole.other_fees, amount, whole.amount) if whole.other_fees else ((), ())
+    return (
+        Part(whole.kind, amount, fill_cost(first), fees, others),
+        Part(whole.kind, rest.amount, fill_cost(rest), subtract(whole.fees, fees), left),
+    )
 
 
 class LotQueue:
