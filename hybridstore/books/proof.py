@@ -197,7 +197,7 @@ def prove_account(analytics: Analytics, account: str) -> BooksProof:
 
 def _check(read: _Read) -> Iterator[Fault]:
     return chain(
-        check_fills(read.fills, read.entries, read.events),
+        check_fills(read.fills, read.entries, read.events, read.positions),
         check_positions(read.positions, read.events),
         check_sums(read.kept, read.entries),
         *(
@@ -228,7 +228,7 @@ def _read(snapshot: Snapshot, account: str) -> _Read:
 
 def _fill(row: tuple[Any, ...]) -> ProofFill:
     symbol, trade_id, order_id, side, price, amount, size, quote_amount, fee, currency, fees, *rest = row
-    in_quote, realized, net, executed_us = rest
+    in_quote, realized, net, position_side, executed_us = rest
     return ProofFill(
         parse_symbol(symbol),
         trade_id,
@@ -242,6 +242,7 @@ def _fill(row: tuple[Any, ...]) -> ProofFill:
         _maybe(in_quote),
         _maybe(realized),
         _maybe(net),
+        position_side is not None,
         executed_us,
     )
 
@@ -267,7 +268,8 @@ def _event(row: tuple[Any, ...]) -> ProofEvent:
 
 
 def _position(row: tuple[Any, ...]) -> ProofPosition:
-    position_id, symbol, side, is_open, amount, cost, realized, fees, funding, entry_price, event_seq = row
+    position_id, symbol, side, is_open, amount, cost, realized, fees, funding, *rest = row
+    entry_price, peak, contract_size, event_seq = rest
     return ProofPosition(
         position_id,
         parse_symbol(symbol),
@@ -279,6 +281,8 @@ def _position(row: tuple[Any, ...]) -> ProofPosition:
         _short(fees),
         _short(funding),
         _short(entry_price),
+        _short(peak),
+        _short(contract_size),
         event_seq,
     )
 

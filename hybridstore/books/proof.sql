@@ -3,7 +3,7 @@
 -- name: fills
 -- Fills, voided ones too.
 SELECT symbol, trade_id, order_id, side, price, amount, contract_size, quote_amount, fee, fee_currency, fees,
-  fee_in_quote, realized_pnl, net_pnl, epoch_us(executed_at) AS executed_us
+  fee_in_quote, realized_pnl, net_pnl, position_side, epoch_us(executed_at) AS executed_us
 FROM trades
 WHERE account = $account
 ORDER BY executed_at, id;
@@ -26,7 +26,7 @@ ORDER BY position_id, seq;
 -- name: positions
 -- Positions, open and closed.
 SELECT position_id, symbol, side, status = 'OPEN' AS is_open, amount, entry_cost, realized_pnl, fees, funding,
-  entry_price, event_seq
+  entry_price, peak_amount, contract_size, event_seq
 FROM positions
 WHERE account = $account
 ORDER BY opened_at, position_id;

@@ -41,7 +41,7 @@ def explain_partings(
 
 
 def _movement(parting: Parting, case: Case) -> Finding:
-    amount = amount_text(abs(parting.difference))
+    amount = amount_text(parting.difference.copy_abs())
     when = between(parting.since_us, parting.until_us)
     if parting.difference > ZERO:
         what = (

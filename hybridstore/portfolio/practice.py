@@ -115,7 +115,8 @@ class Practice(NamedTuple):
             0 for the most usual rate and so on; None where it is none of them.
         """
         for place, rate in enumerate(self.rates.get(asset, ())):
-            if abs(subtract(fee, multiply(rate, notional))) <= ONE.scaleb(-self.fee_places[asset]):
+            off = subtract(fee, multiply(rate, notional))
+            if off.copy_abs() <= _unit(self.fee_places[asset]):
                 return place
         return None
 
@@ -132,7 +133,7 @@ class Practice(NamedTuple):
         if not base or not quote or (base > ZERO) is (quote > ZERO):
             return None
         side = "buy" if base > ZERO else "sell"
-        moved, paid = abs(base), abs(quote)
+        moved, paid = base.copy_abs(), quote.copy_abs()
         for guess in (
             self._fill(side, moved, paid, moved, paid),
             *self._paid_in_quote(side, moved, paid),
@@ -262,4 +263,8 @@ def _places(amount: Decimal) -> int:
 
 
 def _rounded(amount: Decimal, places: int) -> Decimal:
-    return _ROUGH.normalize(_ROUGH.quantize(amount, ONE.scaleb(-places)))
+    return _ROUGH.normalize(_ROUGH.quantize(amount, _unit(places)))
+
+
+def _unit(places: int) -> Decimal:
+    return Decimal((0, (1,), -places))

@@ -44,6 +44,7 @@ class ProofFill(NamedTuple):
         fee_in_quote: What is stored as all fees in quote; None where one is in another asset.
         realized: Realised by it; None where it changed no position.
         net: What is stored as realised less fees; None where there is none.
+        hedged: Whether it was for one side of a hedge.
         executed_us: When, us UTC.
     """
 
@@ -59,6 +60,7 @@ class ProofFill(NamedTuple):
     fee_in_quote: Decimal | None
     realized: Decimal | None
     net: Decimal | None
+    hedged: bool
     executed_us: int
 
     @property
@@ -140,6 +142,8 @@ class ProofPosition(NamedTuple):
         fees: Fees.
         funding: Funding.
         entry_price: Average entry.
+        peak: Largest amount it ever had.
+        contract_size: Units a contract.
         event_seq: Number of its last event.
     """
 
@@ -153,6 +157,8 @@ class ProofPosition(NamedTuple):
     fees: Decimal
     funding: Decimal
     entry_price: Decimal
+    peak: Decimal
+    contract_size: Decimal
     event_seq: int
 
 

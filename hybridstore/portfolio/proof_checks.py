@@ -14,7 +14,8 @@ from typing import NamedTuple
 from hybridstore.portfolio.activity import NONE, Activity, add_activity, entry_activity, fill_activity
 from hybridstore.portfolio.fill import fee_totals, net_pnl
 from hybridstore.portfolio.ledger import fill_entries, fill_reference
-from hybridstore.portfolio.money import ZERO, add
+from hybridstore.portfolio.money import ZERO, add, subtract
+from hybridstore.portfolio.position import LONG
 from hybridstore.portfolio.proof import FillKey, ProofEntry, ProofEvent, ProofFill, ProofPosition
 from hybridstore.portfolio.wording import amount_text, when_text
 
@@ -52,7 +53,10 @@ class Period(NamedTuple):
 
 
 def check_fills(
-    fills: Iterable[ProofFill], entries: Iterable[ProofEntry], events: Iterable[ProofEvent]
+    fills: Iterable[ProofFill],
+    entries: Iterable[ProofEntry],
+    events: Iterable[ProofEvent],
+    positions: Mapping[str, ProofPosition],
 ) -> Iterator[Fault]:
     """Check what follows from fills: their own figures, their ledger entries, their effect on positions.
 
@@ -60,6 +64,7 @@ def check_fills(
         fills: All fills of the account.
         entries: All its ledger entries.
         events: All changes of its positions.
+        positions: All its positions, by id.
 
     Yields:
         What differs.
@@ -75,7 +80,9 @@ def check_fills(
     for fill in fills:
         yield from _check_fees(fill)
         yield from _check_legs(fill, legs.pop(fill_reference(*fill.key), ()))
-        yield from _check_effect(fill, effects.pop(fill.key, ()))
+        caused = effects.pop(fill.key, ())
+        yield from _check_effect(fill, caused)
+        yield from _check_amount(fill, caused, positions)
     for entry in (one for orphans in legs.values() for one in orphans):
         if entry.amount:
             yield Fault("ledger", f"entry {entry.entry_id}", _amount(entry.amount), "a fill that entered it")
@@ -147,6 +154,30 @@ def _check_effect(fill: ProofFill, events: Sequence[ProofEvent]) -> Iterator[Fau
             )
 
 
+def _check_amount(
+    fill: ProofFill, events: Sequence[ProofEvent], positions: Mapping[str, ProofPosition]
+) -> Iterator[Fault]:
+    """Check a fill of contracts; of spot fills the ledger has the amount.
+
+    One for a side of a hedge may take less than its amount, one that was corrected leaves more than one trace.
+    """
+    kinds = [event.kind for event in events]
+    if fill.market.is_spot or (len(events) != 1 and kinds != ["flip", "open"]):
+        return
+    moved, where = ZERO, _fill_name(fill)
+    for event in events:
+        position = positions.get(event.position_id)
+        if position is None:
+            return
+        moved = (add if position.side == LONG else subtract)(moved, event.amount)
+        if position.contract_size != fill.contract_size:
+            size = f"{_amount(position.contract_size)} by its position"
+            yield Fault("trades.contract_size", where, _amount(fill.contract_size), size)
+    if not fill.hedged and fill.amount and moved.copy_abs() != fill.amount:
+        right = f"{_amount(moved.copy_abs())} by its events"
+        yield Fault("trades.amount", where, _amount(fill.amount), right)
+
+
 def _amounts(events: Iterable[ProofEvent]) -> dict[int, Decimal]:
     """Return what events changed an amount by, by moment."""
     amounts: dict[int, Decimal] = defaultdict(lambda: ZERO)
@@ -196,6 +227,9 @@ def _check_position(position: ProofPosition, events: list[ProofEvent]) -> Iterat
     for name, found, right in zip(names, stored, sums, strict=True):
         if found != right:
             yield Fault(f"positions.{name}", where, _amount(found), f"{_amount(right)} by its events")
+    peak = max([event.amount_after for event in events], default=ZERO)
+    if position.peak != peak and all(event.kind != "adjust" for event in events):
+        yield Fault("positions.peak_amount", where, _amount(position.peak), _amount(peak))
     if position.event_seq != len(events):
         yield Fault("positions.event_seq", where, str(position.event_seq), str(len(events)))
     if events and position.entry_price != events[-1].entry_after:

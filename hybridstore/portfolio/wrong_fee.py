@@ -64,7 +64,7 @@ def _possible_fees(case: Case, parting: Parting, fills: Iterable[KnownFill]) -> 
                 usual = rank is not None and (booked_rank is None or rank < booked_rank)
                 if not usual:
                     continue
-        if usual or abs(parting.difference) <= abs(booked):
+        if usual or parting.difference.copy_abs() <= booked.copy_abs():
             yield _Fee(fill, booked, right, usual)
 
 
@@ -79,7 +79,7 @@ def _fee_finding(case: Case, parting: Parting, fees: Sequence[_Fee]) -> Finding:
     )
     right = f"{amount_text(first.right)} {asset}"
     if len(fees) > 1:
-        text = f"a fee of {amount_text(abs(parting.difference))} {asset} differs at one of {len(fees)} fills"
+        text = f"a fee of {amount_text(parting.difference.copy_abs())} {asset} differs at one of {len(fees)} fills"
     elif first.booked:
         text = f"the fee of {cause_name(case, first.fill.reference)} ({fill_text(first.fill)}) is booked as "
         taken = "took" if first.usual else "may have taken"
