@@ -211,7 +211,9 @@ def _summarize(question: Question, standing: Standing) -> PortfolioSummary:
     base_currency = question.base_currency
     marks = {symbol: price.price for symbol, price in standing.prices.items()}
     held = [(one.position_id, one.symbol, _state(one)) for one in standing.positions if one.amount]
-    summary = summarize(question.account, standing.balances, held, marks, base_currency, standing.debts)
+    summary = summarize(
+        question.account, dict(sorted(standing.balances.items())), held, marks, base_currency, standing.debts
+    )
     rests = [_rest(one, base_currency, marks) for one in standing.positions if not one.amount]
     if not rests:
         return summary
