@@ -23,6 +23,8 @@ _COMMANDS = {
     "positions": "Show positions with their profit, as they are or as they were at any moment.",
     "portfolio": "Show what an account is worth and what it depends on, now or at any moment.",
     "lots": "Show which lots sales disposed of and what they gained; with --csv: the tax export.",
+    "reconcile": "Compare the ledger with every reported balance. Exit code 1: they part, or the books do not prove "
+    "themselves.",
     "run": "Move rows that are old enough into their archives: once, or as a service.",
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
