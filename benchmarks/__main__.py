@@ -21,6 +21,7 @@ ORDER = (
     "hot_arrow",
     "memory",
     "lots",
+    "money",
     "growth",
     "move",
     "query",
