@@ -8,12 +8,15 @@ import json
 import subprocess
 import sys
 from decimal import Decimal
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from hybridstore import HybridStore, ManualClock, cli
+from hybridstore.cli.app import COMMANDS
+from hybridstore.cli.printing import cell_text, csv_text, json_text, short_text
 from hybridstore.clock import DAY_US
 from hybridstore.operations.diagnostics import TARGETS_MS
 
@@ -143,9 +146,141 @@ def test_a_mistake_ends_with_one_sentence_and_code_1(
     assert "Traceback" not in err + out
 
 
+@pytest.fixture
+def books(root: Path) -> Path:
+    """The store with a long position, one without a price, and an account whose name a spreadsheet would run."""
+    at_us = START_US + DAY_US
+    with HybridStore(root, clock=ManualClock(START_US + 2 * DAY_US)) as store:
+        store.record_fill("BTC/USDT:USDT", "buy", "60000", "0.3", trade_id="1", executed_at=at_us)
+        store.record_fill("SOL/USDT:USDT", "buy", "150", "2", trade_id="2", executed_at=at_us)
+        store.record_fill("SOL/USDT:USDT", "sell", "151", "2", trade_id="3", executed_at=at_us + 1)
+        store.record_fill(
+            "BTC/USDT:USDT", "sell", "60000", "1", trade_id="4", account="=1+1", executed_at=at_us
+        )
+        store.record_balance_update("BTC", "0.5", changed_at=at_us)
+        store.record_balance_update("DUST", "7", changed_at=at_us)
+        store.record_mark("BTC/USDT:USDT", mark="60000.123456789123456789")
+    return root
+
+
+def test_positions_as_a_table_and_with_every_digit(
+    books: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    code, out, _ = run("positions", "--root", str(books))
+    assert code == 0
+    assert "60000.123\N{HORIZONTAL ELLIPSIS}" in out
+    assert "SOL" not in out
+    assert "funding" in out
+    monkeypatch.setenv(
+        "COLUMNS", "70"
+    )  # columns that do not fit are left out and named; no cell is cut short
+    code, out, _ = run("positions", "--root", str(books))
+    table, _, left_out = out.partition("not shown: ")
+    assert "60000.123\N{HORIZONTAL ELLIPSIS}" in table
+    assert "funding" in " ".join(left_out.split())
+    assert max(map(len, out.splitlines())) <= 70
+    code, out, _ = run("positions", "--root", str(books), "--json", "--account", "default")
+    (position,) = json.loads(out)
+    assert position["unrealized_pnl"] == "0.037037036737037037"
+    assert (position["price"], position["amount"]) == ("60000.123456789123456789", "0.3")
+    assert position["opened_at"] == "2024-08-09T23:54:14.340863+00:00"
+    code, out, _ = run("positions", "--root", str(books), "--csv", "--all")
+    rows = sorted(csv.DictReader(io.StringIO(out)), key=lambda row: (row["account"], row["symbol"]))
+    assert [(row["account"], row["symbol"], row["status"]) for row in rows] == [
+        ("'=1+1", "BTC/USDT:USDT", "OPEN"), ("default", "BTC/USDT:USDT", "OPEN"),
+        ("default", "SOL/USDT:USDT", "CLOSED"),
+    ]  # fmt: skip
+    assert rows[0]["unrealized_pnl"] == "-0.123456789123456789"  # a number is no formula
+
+
+def test_positions_as_of_a_moment(books: Path, run: Run) -> None:
+    at = ["--root", str(books), "--at"]
+    assert run("positions", *at, "2024-08-09T00:00:00Z")[1] == "no positions\n"
+    code, out, _ = run(
+        "positions", *at, "2024-08-10T01:54:14.340863+02:00", "--symbol", "SOL/USDT:USDT", "--json"
+    )
+    (position,) = json.loads(out)
+    assert (code, position["amount"], position["price_source"]) == (0, "2", "fill")
+    code, out, _ = run("positions", *at, "2024-08-09T23:54:14.340863Z", "--max-price-age-s", "0", "--json")
+    assert {position["price_source"] for position in json.loads(out)} == {"fill"}
+    code, out, err = run("positions", *at, "2024-08-10T00:00:00")
+    assert code == 1
+    assert "naive" in err
+
+
+def test_the_portfolio_as_a_table_and_with_every_digit(books: Path, run: Run) -> None:
+    code, out, _ = run("portfolio", "--root", str(books))
+    told = " ".join(out.split())
+    assert code == 0
+    assert "warning: DUST has no price in USDT" in told
+    for word in ("equity", "Assets", "Positions", "Exposure", "leverage"):
+        assert word in told
+    code, out, _ = run("portfolio", "--root", str(books), "--json")
+    answer = json.loads(out)
+    assert answer["equity"] == "31000.598765431298765431"
+    assert answer["unpriced"] == ["DUST"]
+    assert answer["exposure"]["net"] == "48000.098765431298765431"
+    assert sum(Decimal(share["share"]) for share in answer["exposure"]["allocation"] if share["share"]) == 1
+    code, out, _ = run("portfolio", "--root", str(books), "--csv", "--source", "booked")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [(row["kind"], row["name"], row["amount"]) for row in rows] == [
+        ("asset", "USDT", "2"), ("position", "BTC/USDT:USDT", "0.3"),
+    ]  # fmt: skip
+    code, out, _ = run("portfolio", "--root", str(books), "--at", "2024-08-09T00:00:00Z")
+    assert "at 2024-08-09T00:00:00+00:00" in out
+
+
+def test_an_answer_goes_to_a_file(books: Path, run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "positions.csv"
+    code, out, _ = run("positions", "--root", str(books), "-o", str(target))
+    assert (code, out) == (0, "")
+    assert target.read_text(encoding="utf-8") == run("positions", "--root", str(books), "--csv")[1]
+    code, _, _ = run("portfolio", "--root", str(books), "--json", "-o", str(target))
+    assert json.loads(target.read_text(encoding="utf-8"))["account"] == "default"
+    code, _, err = run("portfolio", "--root", str(books), "--csv", "-o", str(tmp_path / "none" / "x.csv"))
+    assert code == 1
+    assert "name a file in a folder that is there" in " ".join(err.split())
+    code, _, err = run("portfolio", "--root", str(books), "--csv", "--json")
+    assert code == 1
+    assert "give one of them" in err
+
+
+@pytest.mark.parametrize(
+    ("value", "short", "text"),
+    [
+        (Decimal("0.000000012345678901"), "0.00000001234567\N{HORIZONTAL ELLIPSIS}", "0.000000012345678901"),
+        (Decimal("-1234.5678901234"), "-1234.5678\N{HORIZONTAL ELLIPSIS}", "-1234.5678901234"),
+        (Decimal("12345678901.25"), "12345678901.25", "12345678901.25"),
+        (Decimal("6E+4"), "60000", "60000"),
+        (Decimal("1E-18"), "0.000000000000000001", "0.000000000000000001"),
+        (Decimal("-0.00"), "0", "0"),
+        (None, "", ""),
+        (7, "7", "7"),
+    ],
+)
+def test_only_tables_shorten_numbers(value: object, short: str, text: str) -> None:
+    assert (short_text(value), cell_text(value)) == (short, text)
+    assert json_text({"a": (value,)}) == json_text({"a": [value if value is None or value == 7 else text]})
+    assert csv_text(["a"], [[value]]) == f"a\n{text or chr(34) * 2}\n"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_text_that_a_spreadsheet_would_run_is_made_harmless(text: str) -> None:
+    ((cell,),) = list(csv.reader(io.StringIO(csv_text(["a"], [[text]]), newline="")))[1:]
+    assert cell == f"'{text}"
+
+
 def test_a_folder_without_a_store_is_not_turned_into_one(run: Run, tmp_path: Path) -> None:
     missing = tmp_path / "nothing"
-    for command in (["status"], ["query", "select 1"], ["run", "--once"]):
+    for command in (
+        ["status"],
+        ["query", "select 1"],
+        ["run", "--once"],
+        ["positions"],
+        ["portfolio"],
+        ["lots"],
+    ):
         code, _, err = run(*command, "--root", str(missing))
         assert code == 1
         assert "no store here" in err
@@ -153,10 +288,24 @@ def test_a_folder_without_a_store_is_not_turned_into_one(run: Run, tmp_path: Pat
 
 
 def test_every_command_explains_itself(run: Run) -> None:
-    for command in ("demo", "status", "query", "run"):
-        code, out, _ = run(command, "--help")
+    for name, told in COMMANDS.items():
+        code, out, _ = run(name, "--help")
         assert code == 0
         assert "--root" in out
+        command = getattr(import_module(f"hybridstore.cli.{name}"), name)
+        assert command.__doc__ == told
+
+
+def test_help_loads_nothing_that_is_heavy() -> None:
+    script = (
+        "import sys; from hybridstore import cli; cli.app(['--help'], result_action='return_value'); "
+        "print(sorted({'apsw', 'duckdb', 'polars', 'pyarrow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "portfolio" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_module_is_the_command() -> None:

@@ -16,7 +16,7 @@ app = cyclopts.App(
     help="Storage of a crypto trading bot: hot rows in SQLite, history in Parquet, one SQL question over both.",
     version_flags=["--version"],
 )
-_COMMANDS = {
+COMMANDS = {
     "demo": "Trade on paper over a market, move the history into Parquet, and show that no total changed.",
     "status": "Show the condition of a store: tiers, rows, sizes, warnings.",
     "query": "Ask one SQL question over hot rows and every archive, in one snapshot.",
@@ -28,7 +28,7 @@ _COMMANDS = {
     "run": "Move rows that are old enough into their archives: once, or as a service.",
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
-for _name, _what in _COMMANDS.items():
+for _name, _what in COMMANDS.items():
     app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
 
 

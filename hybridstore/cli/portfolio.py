@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from hybridstore.books.prices import PRICE_AGE_MAX_S
 from hybridstore.cli.options import Account, At, Csv, Json, MaxPriceAge, Output, Root, existing_root
-from hybridstore.cli.printing import print_answer, table_of, warn
+from hybridstore.cli.printing import print_answer, print_table, warn
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.portfolio.money import ZERO
 from hybridstore.portfolio.summary import Holding, price_symbols
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "kind", "name", "side", "amount", "debt", "price", "priced_by", "price_source", "priced_at", "value", "share",
 )  # fmt: skip
-_ASSET_COLUMNS = ("name", "amount", "price", "priced_by", "price_source", "priced_at", "value", "share")
+_ASSET_COLUMNS = ("name", "amount", "price", "value", "share", "price_source", "priced_at", "priced_by")
 _POSITION_COLUMNS = (
-    "symbol", "side", "amount", "entry price", "price", "profit", "notional", "leverage", "to liquidation",
+    "symbol", "side", "amount", "price", "profit", "notional", "leverage", "to liquidation", "entry price",
 )  # fmt: skip
 
 
@@ -105,17 +105,17 @@ def _show(found: Portfolio, exposure: Exposure, console: Console) -> None:
         ("unrealised profit", found.unrealized_pnl), ("debt", found.debt), ("gross exposure", exposure.gross),
         ("net exposure", exposure.net), ("leverage", exposure.leverage), ("margin used", exposure.margin_used),
     ]  # fmt: skip
-    console.print(table_of(None, ("", base_currency), figures))
+    print_table(console, None, ("", base_currency), figures)
     assets = [row for row in _rows(found, exposure) if row[0] == "asset"]
     if assets:
         places = [_COLUMNS.index(name) for name in _ASSET_COLUMNS]
         rows = [[row[place] for place in places] for row in assets]
-        console.print(table_of("Assets", [name.replace("_", " ") for name in _ASSET_COLUMNS], rows))
+        print_table(console, "Assets", [name.replace("_", " ") for name in _ASSET_COLUMNS], rows)
     if found.positions:
-        console.print(table_of("Positions", _POSITION_COLUMNS, _position_rows(found, exposure)))
+        print_table(console, "Positions", _POSITION_COLUMNS, _position_rows(found, exposure))
     if exposure.assets:
         sides = [tuple(one.values()) for one in exposure.assets]
-        console.print(table_of("Exposure", ("asset", "long", "short", "gross", "net"), sides))
+        print_table(console, "Exposure", ("asset", "long", "short", "gross", "net"), sides)
     for name in found.unpriced:
         warn(console, f"{name} has no price in {base_currency}: what depends on it is in no sum")
     for asset in found.debts_unknown:
@@ -128,7 +128,7 @@ def _position_rows(found: Portfolio, exposure: Exposure) -> list[tuple[Any, ...]
     for one in found.positions:
         risk = risks[one.position_id]
         rows.append((
-            one.symbol, one.side, one.amount, one.entry_price, one.mark_price, one.value, risk.notional, risk.leverage,
-            risk.liquidation_distance,
+            one.symbol, one.side, one.amount, one.mark_price, one.value, risk.notional, risk.leverage,
+            risk.liquidation_distance, one.entry_price,
         ))  # fmt: skip
     return rows

@@ -9,16 +9,16 @@ from rich.console import Console
 
 from hybridstore.books.prices import PRICE_AGE_MAX_S
 from hybridstore.cli.options import At, Csv, Json, MaxPriceAge, Output, Root, existing_root
-from hybridstore.cli.printing import print_answer, table_of, warn
+from hybridstore.cli.printing import print_answer, print_table, warn
 
 if TYPE_CHECKING:
     from hybridstore.books.position_at import PositionAt
 
 _SHOWN = (
-    "symbol", "side", "amount", "entry_price", "price", "unrealized_pnl", "realized_pnl", "fees", "funding",
-    "profit_asset",
+    "symbol", "side", "amount", "price", "unrealized_pnl", "profit_asset", "entry_price", "realized_pnl", "fees",
+    "funding",
 )  # fmt: skip
-"""Columns of the table; JSON and CSV have all."""
+"""Columns of the table, the important ones first; JSON and CSV have all."""
 
 
 def positions(
@@ -60,6 +60,6 @@ def _show(found: tuple[PositionAt, ...], console: Console) -> None:
     if len({position.account for position in found}) > 1:
         shown.insert(0, "account")
     rows = [[position[name] for name in shown] for position in found]
-    console.print(table_of(None, [name.replace("_", " ") for name in shown], rows))
+    print_table(console, None, [name.replace("_", " ") for name in shown], rows)
     for symbol in dict.fromkeys(position.symbol for position in found if position.unrealized_pnl is None):
         warn(console, f"{symbol} has no price: its unrealised profit is not known")

@@ -6,7 +6,6 @@ Only tables shorten numbers. JSON and CSV hold every digit, as plain text that n
 from __future__ import annotations
 
 import csv
-import io
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -23,6 +22,8 @@ from hybridstore.errors import ConfigError
 
 _DIGITS = 8
 """Digits a number of a table has at most, unless its integer part alone has more."""
+_WIDEST = 10_000
+"""Columns of a terminal that everything fits on."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
@@ -119,11 +120,21 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         CSV with a header: money as plain text of every digit, times as ISO 8601, nothing for None. Text that a
         spreadsheet would take for a formula has an apostrophe before it.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator="\r\n")  # else a cell with a carriage return is not quoted
     writer.writerow(columns)
     writer.writerows([_harmless(value) for value in row] for row in rows)
-    return text.getvalue()
+    return "".join(lines.written)
+
+
+class _Lines:
+    """Takes lines of CSV and ends them as other text ends."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.written.append(line.removesuffix("\r\n") + "\n")
 
 
 def _harmless(value: object) -> str:
@@ -191,6 +202,34 @@ def table_of(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[
     for row in listed:
         table.add_row(*(escape(short_text(value)) for value in row))
     return table
+
+
+def print_table(
+    console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print a table with as many of its columns as the terminal is wide, rather than with cells cut short.
+
+    Args:
+        console: Where.
+        title: What it shows.
+        columns: Names of the columns, the important ones first.
+        rows: The rows.
+    """
+    listed = [tuple(row) for row in rows]
+    shown = len(columns)
+    table = table_of(title, columns, listed)
+    while (
+        shown > 1
+        and console.measure(table, options=console.options.update(width=_WIDEST)).maximum > console.width
+    ):
+        shown -= 1
+        table = table_of(title, columns[:shown], [row[:shown] for row in listed])
+    console.print(table)
+    if shown < len(columns):
+        left_out = ", ".join(columns[shown:])
+        console.print(
+            f"not shown: {left_out}; use a wider terminal, --json or --csv", style="dim", highlight=False
+        )
 
 
 def warn(console: Console, warning: str) -> None:
