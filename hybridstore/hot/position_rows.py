@@ -260,29 +260,43 @@ def decode(row: tuple[Any, ...]) -> Held:
     Returns:
         The position.
     """
-
-    def money(name: str) -> Decimal:
-        return Decimal(row[_COLUMN[name]])
-
-    def optional(name: str) -> Decimal | None:
-        value = row[_COLUMN[name]]
-        return None if value is None else Decimal(value)
-
-    def plain(name: str) -> Any:
-        return row[_COLUMN[name]]
-
+    (
+        _id, position_id, account, symbol, side, status, amount, entry_price, entry_cost, mark_price, contract_size,
+        inverse, leverage, margin_mode, liquidation_price, realized_pnl, fees, funding, peak_amount, max_favourable,
+        max_adverse, opened_us, updated_us, closed_us, close_reason, event_seq, strategy, bot, _recorded_us,
+    ) = row  # fmt: skip
     state = PositionState(
-        side=plain("side"), status=plain("status"), amount=money("amount"), entry_price=money("entry_price"),
-        entry_cost=money("entry_cost"), contract_size=money("contract_size"), inverse=bool(plain("inverse")),
-        mark_price=optional("mark_price"), realized_pnl=money("realized_pnl"), fees=money("fees"),
-        funding=money("funding"), peak_amount=money("peak_amount"), max_favourable=money("max_favourable"),
-        max_adverse=money("max_adverse"),
-    )  # fmt: skip
+        side,
+        status,
+        Decimal(amount),
+        Decimal(entry_price),
+        Decimal(entry_cost),
+        Decimal(contract_size),
+        bool(inverse),
+        None if mark_price is None else Decimal(mark_price),
+        Decimal(realized_pnl),
+        Decimal(fees),
+        Decimal(funding),
+        Decimal(peak_amount),
+        Decimal(max_favourable),
+        Decimal(max_adverse),
+    )
     return Held(
-        plain("position_id"), plain("account"), plain("symbol"), state, plain("event_seq"), plain("opened_at"),
-        plain("updated_at"), plain("closed_at"), plain("close_reason"), optional("leverage"), plain("margin_mode"),
-        optional("liquidation_price"), plain("strategy"), plain("bot"),
-    )  # fmt: skip
+        position_id,
+        account,
+        symbol,
+        state,
+        event_seq,
+        opened_us,
+        updated_us,
+        closed_us,
+        close_reason,
+        None if leverage is None else Decimal(leverage),
+        margin_mode,
+        None if liquidation_price is None else Decimal(liquidation_price),
+        strategy,
+        bot,
+    )
 
 
 def present(held: Held) -> Position:

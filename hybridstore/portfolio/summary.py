@@ -253,7 +253,7 @@ class _Prices:
         if price is None:
             self.missing[asset] = None
             return None
-        return round_money(multiply(amount, price))
+        return amount if price is ONE else round_money(multiply(amount, price))
 
 
 def _fees(state: PositionState, market: Market, mark: Decimal | None, prices: _Prices) -> tuple[Decimal, str]:
