@@ -132,6 +132,23 @@ def test_a_partial_close_leaves_what_it_rounded_off() -> None:
     ]
 
 
+def test_half_of_the_smallest_cost_is_not_lost() -> None:
+    smallest = "0.000000000000000001"
+    fills = [fill(1, "buy", "1", smallest, ("USDT", smallest))]
+    first, second = closed([*fills, fill(2, "sell", "0.5", "1"), fill(3, "sell", "0.5", "1")])
+    assert of(first.cost, first.acquisition_fee) == (0, 0)
+    assert of(second.cost, second.acquisition_fee) == (Decimal(smallest), Decimal(smallest))
+
+
+def test_a_contracts_fee_in_base_counts_at_the_fills_price() -> None:
+    fills = [
+        fill(1, "buy", "1", "100", ("BTC", "0.01"), symbol=LINEAR),
+        fill(2, "sell", "1", "110", ("BTC", "-0.001"), ("USDT", "1"), symbol=LINEAR),
+    ]
+    (one,) = closed(fills, symbol=LINEAR)
+    assert of(one.acquisition_fee, one.disposal_fee, one.gain_net) == (1, Decimal("0.89"), Decimal("8.11"))
+
+
 def test_a_contract_turns_to_the_other_side() -> None:
     fills = [
         fill(1, "buy", "2", "100", symbol=LINEAR),
