@@ -142,6 +142,14 @@ def test_until_counts_the_moment_itself(store: HybridStore) -> None:
         assert store.books.lots(until="2020-01-01T00:00:00Z").open_lots == ()
 
 
+def test_lots_are_pooled_once_a_year_of_averages_has_begun(store: HybridStore) -> None:
+    with store:
+        ended = store.books.lots(by_year={2026: "AVERAGE"}, until="2025-12-31T23:59:59Z")
+        begun = store.books.lots(by_year={2026: "AVERAGE"}, until="2026-01-01T00:00:00Z")
+    assert [lot.basis for lot in ended.open_lots] == ["trade", "trade"]
+    assert [(lot.basis, lot.amount) for lot in begun.open_lots] == [("pool", Decimal("1.499"))]
+
+
 def test_accounts_and_markets_have_lots_of_their_own(store: HybridStore) -> None:
     with store:
         told(store, 6, "buy", "2", "10", "2024-01-01", symbol="ETH/BTC")
