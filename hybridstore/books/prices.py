@@ -3,7 +3,7 @@
 The price of a market at a moment is, best first:
 
 - the price the caller gave;
-- the close of the candle of up to a day that closed last, the finest of several, if that was within a day;
+- the close of the candle of up to a day that closed last, the finest of several, if that was within an hour;
 - the newest of: any other candle, the bot's own fills, public trades, and the present mark where it is no later.
 
 Nothing later than the moment counts, and nothing older than the caller's limit. What is left has no price.
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 QUERIES = load_named_sql(__package__, "prices.sql")
 PRICE_AGE_MAX_S = 31 * 86_400.0
 """How old a price of the past may be, unless the caller says otherwise, s."""
-_FRESH = timedelta(days=1)
-"""A candle closed this long ago is better than anything else; also how far prices are looked for at first."""
+_FRESH = timedelta(hours=1)
+"""A candle closed this long ago is better than anything else; one minute without trades gives no candle."""
+_NEAR = timedelta(days=1)
+"""How far prices are looked for at first."""
 _DAY_CANDLE, _LONGEST_CANDLE = timedelta(days=1), timedelta(days=366)
 _GIVEN, _CANDLE, _MARK = "given", "candle", "mark"
 _CANDLES = "candle_closes"
@@ -235,9 +237,9 @@ class PriceSeries:
         if not symbols:
             return {}
         first = self._moments[0]
-        told = self._ask(query, symbols, self._moments, _before(first, _FRESH), long=long)
+        told = self._ask(query, symbols, self._moments, _before(first, _NEAR), long=long)
         missing = [symbol for symbol in symbols if told[symbol][0] is None]
-        if missing and (self._age_max is None or self._age_max > _FRESH):
+        if missing and (self._age_max is None or self._age_max > _NEAR):
             for symbol, before in self._ask(
                 query, missing, [first], _before(first, self._age_max), long=long
             ).items():

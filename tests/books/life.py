@@ -134,7 +134,7 @@ class Life:
             told_us = at_us + (rng.randrange(4 * DAY_US) if rng.random() < 0.15 and not hedged else 0)
             self.final[one.name] = one
             told.append((told_us, one.tell))
-            if rng.random() < 0.08 and not hedged:
+            if rng.random() < 0.08:
                 told_us += rng.randrange(4 * DAY_US)
                 one = self.final[one.name] = self._corrected(one)
                 told.append((told_us, one.tell))
@@ -185,6 +185,8 @@ class Life:
     def _corrected(self, one: Fill | Flow) -> Fill | Flow:
         if isinstance(one, Flow):
             return one._replace(amount=one.amount * 2)
+        if one.position_side is not None:  # with another amount it might close more than there is
+            return one._replace(fees=(("USDT", self._small()),))
         price = some_price(self._rng, one.symbol, even=self._even)
         return one._replace(price=price, amount=one.amount * self._rng.choice((1, 2, 3)))
 

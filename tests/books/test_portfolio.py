@@ -146,16 +146,16 @@ def test_prices_of_the_past_the_best_first(store: HybridStore) -> None:
     assert (priced(12), priced(12.02)) == (("candle", 7), ("candle", 8))
     candle(store, noon, "0.5", "?")  # no timeframe, no moment it closed at
     store.record_market_trades([(SPOT, 3, "2.5", "1", "buy", noon + HOUR_US)])
-    assert (priced(36), priced(36.1)) == (("candle", 8), ("market trade", Decimal("2.5")))
+    assert (priced(13), priced(13.1)) == (("candle", 8), ("market trade", Decimal("2.5")))
     assert priced(36, prices={"BTC": 10}) == ("given", 10)
-    assert priced(36.1, max_price_age_s=22 * 3600) == (None,)
+    assert priced(36, max_price_age_s=22 * 3600) == (None,)
     assert priced(40 * 24) == (None,)
     assert priced(40 * 24, max_price_age_s=None) == priced(40 * 24, max_price_age_s=float("inf"))
     assert priced(40 * 24, max_price_age_s=None) == ("market trade", Decimal("2.5"))
-    before = [priced(hour) for hour in (11.9, 12, 12.02, 36, 36.1)]
+    before = [priced(hour) for hour in (11.9, 12, 12.02, 13, 13.1, 36)]
     store.retention.run()
     assert store.get_system_status()["datasets"]["candles"]["hot_rows"] == 0
-    assert [priced(hour) for hour in (11.9, 12, 12.02, 36, 36.1)] == before
+    assert [priced(hour) for hour in (11.9, 12, 12.02, 13, 13.1, 36)] == before
 
 
 def test_a_candle_that_was_never_told_to_its_end_is_of_the_moment_it_was_told(tmp_path: Path) -> None:
