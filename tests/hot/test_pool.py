@@ -86,9 +86,7 @@ def test_idle_readers_of_one_kind_do_not_lock_out_the_other(
             thread.start()
         for thread in threads:
             thread.join(10)
-        begun = time.monotonic()
-        assert store.get_portfolio_summary().equity == 0
-        assert time.monotonic() - begun < 1
+        assert store.get_portfolio_summary().equity == 0, "locked out it would be refused"
     assert store.database.readers.statistics()["total_connections"] <= connections
 
 
@@ -113,12 +111,12 @@ def test_who_waits_for_a_connection_gets_the_next_free_one(opened: Callable[...,
 def test_a_snapshot_that_is_too_old_is_ended(opened: Callable[..., HybridStore]) -> None:
     store = opened(reader_max_age_s=0.1)
     with store.database.readers.transaction() as snapshot:
-        assert snapshot.rows(COUNT) == [(0,)]
         wait_until(lambda: snapshot.expired)
         with pytest.raises(StoreError, match=r"closed after 0\.1 s") as caught:
             snapshot.rows(COUNT)
         assert "reader_max_age_s" in str(caught.value)
     assert store.database.readers.statistics()["expired_readers"] == 1
+    store.config.reader_max_age_s = 60.0  # else a machine that stalls ends the next one, too
     with store.database.readers.transaction() as snapshot:
         assert snapshot.rows(COUNT) == [(0,)]
 
@@ -126,13 +124,11 @@ def test_a_snapshot_that_is_too_old_is_ended(opened: Callable[..., HybridStore])
 def test_a_statement_that_runs_too_long_is_ended_too(opened: Callable[..., HybridStore]) -> None:
     """While it runs the log cannot shrink, and nothing else would ever end it."""
     store = opened(reader_max_age_s=0.2)
-    begun = time.monotonic()
     with (
         store.database.readers.transaction() as snapshot,
         pytest.raises(StoreError, match=r"closed after 0\.2 s"),
     ):
         snapshot.rows(ENDLESS)
-    assert time.monotonic() - begun < 10
     assert store.database.readers.statistics()["expired_readers"] == 1
     assert store.get_latest_balance("BTC") is None
 

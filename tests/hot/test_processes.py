@@ -239,7 +239,7 @@ def test_waiting_too_long_is_busy_and_writes_nothing(root: Path) -> None:
         begun = time.monotonic()
         with pytest.raises(StoreBusy) as caught:
             store.record_balance_update("BTC", 2)
-        assert 0.1 < time.monotonic() - begun < 5
+        assert time.monotonic() - begun > 0.1
         assert caught.value.retryable
         assert caught.value.path == str(store.database.path)
         assert "busy_timeout_ms" in str(caught.value)

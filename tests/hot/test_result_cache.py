@@ -140,6 +140,7 @@ def test_positions_and_the_portfolio_have_their_deadline(opened: Callable[..., H
             store.config.enable_query_cache = False
             with pytest.raises(QueryTimeout):
                 question()
+    store.config.position_query_timeout = 60_000
     assert store.get_open_positions() == []
 
 

@@ -19,7 +19,7 @@ from tests.integrations.managers import (
     ExchangeFeed,
     Setter,
 )
-from tests.integrations.watching import NEVER_S, SOON_S, history
+from tests.integrations.watching import NEVER_S, SOON_S, eventually, history
 
 # -- calls inside calls, exceptions, threads ----------------------------------------------------------------------
 
@@ -189,7 +189,8 @@ async def test_a_wrong_figure_is_refused_and_the_manager_goes_on(
 async def test_a_wrong_figure_that_is_shown_is_refused_once(bridge: StorageIntegrationBridge) -> None:
     manager = SimpleNamespace(balances={"BTC": float("nan"), "ETH": 1.0})
     integration = await bridge.integrate_with_balance_manager(manager, poll_interval_s=SOON_S)
-    await asyncio.sleep(5 * SOON_S)
+    await eventually(lambda: integration.recorded == 1)
+    await asyncio.sleep(5 * SOON_S)  # polled again and again, it is refused no second time
     assert (integration.errors, integration.recorded) == (1, 1)
     assert "not a finite number" in str(integration.last_error)
 

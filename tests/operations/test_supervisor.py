@@ -184,11 +184,10 @@ def test_waits_between_restarts_grow_and_end_with_closing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(settings.database.root / "no-python"))
+    begun_s = time.monotonic()
     with supervised(settings, Pace(restart_first_s=0.01, restart_most_s=300.0)) as supervisor:
-        until(lambda: supervisor.status()["restarts"] >= 4)
-        begun_s = time.monotonic()
         until(lambda: supervisor.status()["restarts"] >= 5)
-        assert time.monotonic() - begun_s > 0.05, "0.01 s, then twice as long each time"
+        assert time.monotonic() - begun_s > 0.3, "0.01 s, then twice as long each time"
     assert supervisor.status()["state"] == "off"
 
 
