@@ -19,14 +19,8 @@ from hybridstore.portfolio.proof import (
     ProofPosition,
     Sums,
 )
-from hybridstore.portfolio.proof_checks import (
-    Fault,
-    Period,
-    check_fills,
-    check_periods,
-    check_positions,
-    check_sums,
-)
+from hybridstore.portfolio.proof_checks import check_fills, check_positions
+from hybridstore.portfolio.proof_sums import Fault, Period, Taken, check_periods, check_sums
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.portfolio.wording import amount_text
 from hybridstore.records import Record
@@ -132,6 +126,7 @@ class _Read(NamedTuple):
     positions: dict[str, ProofPosition]
     kept: dict[str, tuple[Decimal, int]]
     periods: dict[str, list[Period]]
+    equities: list[Taken]
     as_of_us: int
 
 
@@ -201,7 +196,7 @@ def _check(read: _Read) -> Iterator[Fault]:
         check_positions(read.positions, read.events),
         check_sums(read.kept, read.entries),
         *(
-            check_periods(name, length_us, read.periods[name], read.fills, read.entries)
+            check_periods(name, length_us, read.periods[name], read.fills, read.entries, read.equities)
             for name, length_us in _PERIODS
         ),
     )
@@ -222,6 +217,7 @@ def _read(snapshot: Snapshot, account: str) -> _Read:
         {position.position_id: position for position in positions},
         {asset: (_short(amount), entries) for asset, amount, entries in rows("ledger_balances")},
         {name: [_period(row) for row in rows(name)] for name, _ in _PERIODS},
+        [Taken(currency, taken_us, _short(equity)) for currency, taken_us, equity in rows("equities")],
         snapshot.ts_us,
     )
 
@@ -288,7 +284,7 @@ def _position(row: tuple[Any, ...]) -> ProofPosition:
 
 
 def _period(row: tuple[Any, ...]) -> Period:
-    currency, start_us, net_flow, realized, funding, fees, other, volume, trade_count = row
+    currency, start_us, *equity, net_flow, realized, funding, fees, other, volume, trade_count = row
     done = Activity(
         _short(net_flow),
         _short(realized),
@@ -298,7 +294,7 @@ def _period(row: tuple[Any, ...]) -> Period:
         _short(volume),
         trade_count,
     )
-    return Period(currency, start_us, done)
+    return Period(currency, start_us, tuple(map(_maybe, equity)), done)
 
 
 def _maybe(amount: Decimal | None) -> Decimal | None:

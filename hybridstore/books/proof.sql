@@ -37,12 +37,20 @@ SELECT asset, amount, entries FROM ledger_balances WHERE account = $account;
 
 -- name: portfolio_hourly
 -- What is kept of each hour.
-SELECT currency, epoch_us(period) AS start_us, net_flow, realized, funding, fees, other, volume, trade_count
+SELECT currency, epoch_us(period) AS start_us, equity_open, equity_high, equity_low, equity_close, net_flow, realized,
+  funding, fees, other, volume, trade_count
 FROM portfolio_hourly
 WHERE account = $account;
 
 -- name: portfolio_daily
 -- What is kept of each day.
-SELECT currency, epoch_us(period) AS start_us, net_flow, realized, funding, fees, other, volume, trade_count
+SELECT currency, epoch_us(period) AS start_us, equity_open, equity_high, equity_low, equity_close, net_flow, realized,
+  funding, fees, other, volume, trade_count
 FROM portfolio_daily
 WHERE account = $account;
+
+-- name: equities
+-- Equities that lack nothing for want of a price.
+SELECT base_currency, epoch_us(taken_at) AS taken_us, equity
+FROM portfolio_snapshots
+WHERE account = $account AND unpriced IS NULL;

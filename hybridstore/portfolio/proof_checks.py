@@ -9,47 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
-from hybridstore.portfolio.activity import NONE, Activity, add_activity, entry_activity, fill_activity
 from hybridstore.portfolio.fill import fee_totals, net_pnl
 from hybridstore.portfolio.ledger import fill_entries, fill_reference
 from hybridstore.portfolio.money import ZERO, add, subtract
 from hybridstore.portfolio.position import LONG
 from hybridstore.portfolio.proof import FillKey, ProofEntry, ProofEvent, ProofFill, ProofPosition
-from hybridstore.portfolio.wording import amount_text, when_text
+from hybridstore.portfolio.proof_sums import Fault, figure_text
+from hybridstore.portfolio.wording import when_text
 
 _NOTHING = (ZERO, ZERO, ZERO, ZERO, ZERO)
-
-
-class Fault(NamedTuple):
-    """Two stored figures that should be the same and are not.
-
-    Attributes:
-        check: What was compared.
-        where: Of what.
-        found: What is stored there.
-        expected: What it should be, from what it was computed from.
-    """
-
-    check: str
-    where: str
-    found: str
-    expected: str
-
-
-class Period(NamedTuple):
-    """A stored row of an hour or a day.
-
-    Attributes:
-        currency: What its amounts are in.
-        start_us: Its start, us UTC.
-        activity: Its sums.
-    """
-
-    currency: str
-    start_us: int
-    activity: Activity
 
 
 def check_fills(
@@ -82,10 +51,12 @@ def check_fills(
         yield from _check_legs(fill, legs.pop(fill_reference(*fill.key), ()))
         caused = effects.pop(fill.key, ())
         yield from _check_effect(fill, caused)
-        yield from _check_amount(fill, caused, positions)
+        yield from _checkfigure_text(fill, caused, positions)
     for entry in (one for orphans in legs.values() for one in orphans):
         if entry.amount:
-            yield Fault("ledger", f"entry {entry.entry_id}", _amount(entry.amount), "a fill that entered it")
+            yield Fault(
+                "ledger", f"entry {entry.entry_id}", figure_text(entry.amount), "a fill that entered it"
+            )
     for event in (one for left in effects.values() for one in left):
         yield Fault("position_events", _event_name(event), "an event", "a fill that caused it")
 
@@ -94,12 +65,12 @@ def _check_fees(fill: ProofFill) -> Iterator[Fault]:
     where = _fill_name(fill)
     in_quote = fee_totals(fill.market, fill.price, fill.fees).in_quote
     if (fill.fee_in_quote or None) != (in_quote or None):
-        yield Fault("trades.fee_in_quote", where, _amount(fill.fee_in_quote), _amount(in_quote))
+        yield Fault("trades.fee_in_quote", where, figure_text(fill.fee_in_quote), figure_text(in_quote))
     net = None
     if fill.realized is not None:
         net = net_pnl(fill.market, fill.price, fill.realized, fill.fees)
     if fill.net != net:
-        yield Fault("trades.net_pnl", where, _amount(fill.net), _amount(net))
+        yield Fault("trades.net_pnl", where, figure_text(fill.net), figure_text(net))
 
 
 def _check_legs(fill: ProofFill, legs: Sequence[ProofEntry]) -> Iterator[Fault]:
@@ -114,7 +85,7 @@ def _check_legs(fill: ProofFill, legs: Sequence[ProofEntry]) -> Iterator[Fault]:
         right = expected.pop(entry.entry_id, None)
         if right is None:
             if entry.amount:
-                yield Fault("ledger", f"entry {entry.entry_id}", _amount(entry.amount), "0")
+                yield Fault("ledger", f"entry {entry.entry_id}", figure_text(entry.amount), "0")
             continue
         found = (entry.type, entry.asset, entry.amount)
         if found != right:
@@ -136,13 +107,16 @@ def _check_effect(fill: ProofFill, events: Sequence[ProofEvent]) -> Iterator[Fau
     for event in events:
         realized = add(realized, event.realized)
     if realized != (fill.realized or ZERO):
-        yield Fault("trades.realized_pnl", where, _amount(fill.realized), _amount(realized))
-    if len({event.position_id for event in events}) != 1:
+        yield Fault("trades.realized_pnl", where, figure_text(fill.realized), figure_text(realized))
+    if len({event.position_id for event in events}) != 1 and not _is_flip(events):
         return  # what a corrected fill did to several positions has prices and moments of its own
     prices = {event.price for event in events if event.price is not None}
     if len(prices) == 1 and fill.price not in prices and any(_amounts(events).values()):
         yield Fault(
-            "trades.price", where, _amount(fill.price), f"{_amount(prices.pop())} by its position event"
+            "trades.price",
+            where,
+            figure_text(fill.price),
+            f"{figure_text(prices.pop())} by its position event",
         )
     for occurred_us, amount in _amounts(events).items():
         if amount and occurred_us != fill.executed_us:
@@ -154,15 +128,14 @@ def _check_effect(fill: ProofFill, events: Sequence[ProofEvent]) -> Iterator[Fau
             )
 
 
-def _check_amount(
+def _checkfigure_text(
     fill: ProofFill, events: Sequence[ProofEvent], positions: Mapping[str, ProofPosition]
 ) -> Iterator[Fault]:
     """Check a fill of contracts; of spot fills the ledger has the amount.
 
     One for a side of a hedge may take less than its amount, one that was corrected leaves more than one trace.
     """
-    kinds = [event.kind for event in events]
-    if fill.market.is_spot or (len(events) != 1 and kinds != ["flip", "open"]):
+    if fill.market.is_spot or (len(events) != 1 and not _is_flip(events)):
         return
     moved, where = ZERO, _fill_name(fill)
     for event in events:
@@ -171,11 +144,16 @@ def _check_amount(
             return
         moved = (add if position.side == LONG else subtract)(moved, event.amount)
         if position.contract_size != fill.contract_size:
-            size = f"{_amount(position.contract_size)} by its position"
-            yield Fault("trades.contract_size", where, _amount(fill.contract_size), size)
+            size = f"{figure_text(position.contract_size)} by its position"
+            yield Fault("trades.contract_size", where, figure_text(fill.contract_size), size)
     if not fill.hedged and fill.amount and moved.copy_abs() != fill.amount:
-        right = f"{_amount(moved.copy_abs())} by its events"
-        yield Fault("trades.amount", where, _amount(fill.amount), right)
+        right = f"{figure_text(moved.copy_abs())} by its events"
+        yield Fault("trades.amount", where, figure_text(fill.amount), right)
+
+
+def _is_flip(events: Iterable[ProofEvent]) -> bool:
+    """Say whether events are those of a fill that closed one position and opened another."""
+    return sorted(event.kind for event in events) == ["flip", "open"]
 
 
 def _amounts(events: Iterable[ProofEvent]) -> dict[int, Decimal]:
@@ -219,26 +197,29 @@ def _check_position(position: ProofPosition, events: list[ProofEvent]) -> Iterat
             yield Fault(
                 "position_events.amount_after",
                 _event_name(event),
-                _amount(event.amount_after),
-                _amount(sums[0]),
+                figure_text(event.amount_after),
+                figure_text(sums[0]),
             )
     stored = (position.amount, position.cost, position.realized, position.fees, position.funding)
     names = ("amount", "entry_cost", "realized_pnl", "fees", "funding")
     for name, found, right in zip(names, stored, sums, strict=True):
         if found != right:
-            yield Fault(f"positions.{name}", where, _amount(found), f"{_amount(right)} by its events")
+            yield Fault(f"positions.{name}", where, figure_text(found), f"{figure_text(right)} by its events")
     peak = max([event.amount_after for event in events], default=ZERO)
     if position.peak != peak and all(event.kind != "adjust" for event in events):
-        yield Fault("positions.peak_amount", where, _amount(position.peak), _amount(peak))
+        yield Fault("positions.peak_amount", where, figure_text(position.peak), figure_text(peak))
     if position.event_seq != len(events):
         yield Fault("positions.event_seq", where, str(position.event_seq), str(len(events)))
     if events and position.entry_price != events[-1].entry_after:
         yield Fault(
-            "positions.entry_price", where, _amount(position.entry_price), _amount(events[-1].entry_after)
+            "positions.entry_price",
+            where,
+            figure_text(position.entry_price),
+            figure_text(events[-1].entry_after),
         )
     if position.is_open is not bool(position.amount):
         yield Fault(
-            "positions.status", where, "OPEN" if position.is_open else "CLOSED", _amount(position.amount)
+            "positions.status", where, "OPEN" if position.is_open else "CLOSED", figure_text(position.amount)
         )
 
 
@@ -247,81 +228,9 @@ def _added(sums: tuple[Decimal, ...], event: ProofEvent) -> tuple[Decimal, ...]:
     return tuple([add(one, delta) for one, delta in zip(sums, deltas, strict=True)])
 
 
-def check_sums(kept: Mapping[str, tuple[Decimal, int]], entries: Iterable[ProofEntry]) -> Iterator[Fault]:
-    """Check that what is kept as held of each asset is the sum of its entries.
-
-    Args:
-        kept: Amount and number of entries of each asset, as ``ledger_balances`` has them.
-        entries: All entries of the account.
-
-    Yields:
-        What differs.
-    """
-    sums: dict[str, tuple[Decimal, int]] = defaultdict(lambda: (ZERO, 0))
-    for entry in entries:
-        amount, count = sums[entry.asset]
-        sums[entry.asset] = add(amount, entry.amount), count + 1
-    for asset in sorted({*kept, *sums}):
-        (amount, count), (right, right_count) = kept.get(asset, (ZERO, 0)), sums[asset]
-        if amount != right:
-            yield Fault("ledger_balances.amount", asset, _amount(amount), _amount(right))
-        if count != right_count:
-            yield Fault("ledger_balances.entries", asset, str(count), str(right_count))
-
-
-def check_periods(
-    name: str,
-    length_us: int,
-    kept: Iterable[Period],
-    fills: Iterable[ProofFill],
-    entries: Iterable[ProofEntry],
-) -> Iterator[Fault]:
-    """Check that hours or days are the sums of what was done in them.
-
-    Args:
-        name: The dataset.
-        length_us: Length of its periods, us.
-        kept: Its rows.
-        fills: All fills of the account.
-        entries: All its entries.
-
-    Yields:
-        What differs.
-    """
-    right: dict[tuple[str, int], Activity] = defaultdict(lambda: NONE)
-    for fill in fills:
-        start_us = fill.executed_us - fill.executed_us % length_us
-        done = fill_activity(
-            fill.market, fill.price, fill.amount, fill.quote_amount, fill.realized or ZERO, fill.fees
-        )
-        for currency, part in done.items():
-            right[currency, start_us] = add_activity(right[currency, start_us], part)
-    for entry in entries:
-        if not entry.by_fill:
-            key = entry.asset, entry.occurred_us - entry.occurred_us % length_us
-            right[key] = add_activity(right[key], entry_activity(entry.type, entry.amount))
-    for period in sorted(kept):
-        expected = right.pop((period.currency, period.start_us), NONE)
-        yield from _check_period(name, period, expected)
-    for (currency, start_us), expected in sorted(right.items()):
-        if expected != NONE:
-            yield from _check_period(name, Period(currency, start_us, NONE), expected)
-
-
-def _check_period(name: str, period: Period, expected: Activity) -> Iterator[Fault]:
-    where = f"{period.currency} {when_text(period.start_us)}"
-    for column, found, right in zip(Activity._fields, period.activity, expected, strict=True):
-        if found != right:
-            yield Fault(f"{name}.{column}", where, f"{found:f}", f"{right:f}")
-
-
-def _amount(amount: Decimal | None) -> str:
-    return "nothing" if amount is None else amount_text(amount)
-
-
 def _entry_text(entry: tuple[str, str, Decimal]) -> str:
     kind, asset, amount = entry
-    return f"{kind} of {_amount(amount)} {asset}"
+    return f"{kind} of {figure_text(amount)} {asset}"
 
 
 def _fill_name(fill: ProofFill) -> str:
