@@ -19,7 +19,7 @@ from hybridstore.clock import DAY_US, SECOND_US
 from hybridstore.store import HybridStore
 
 ACCOUNT = "lives/one"
-DAYS = 6
+DAYS = 4
 MINUTE_US = 60 * SECOND_US
 START_US = 20_670 * DAY_US
 SPOT, LINEAR, HEDGED, INVERSE, COIN = "BTC/USDT", "BTC/USDT:USDT", "ETH/USDT:USDT", "BTC/USD:BTC", "BNB/USDT"
@@ -131,15 +131,15 @@ class Life:
             at_us = START_US + number * DAYS * DAY_US // count + rng.randrange(DAY_US // count)
             one = self._fill(number, at_us) if rng.random() < 0.8 else self._flow(number, at_us)
             hedged = isinstance(one, Fill) and one.position_side is not None
-            told_us = at_us + (rng.randrange(4 * DAY_US) if rng.random() < 0.15 and not hedged else 0)
+            told_us = at_us + (rng.randrange(3 * DAY_US) if rng.random() < 0.15 and not hedged else 0)
             self.final[one.name] = one
             told.append((told_us, one.tell))
             if rng.random() < 0.08:
-                told_us += rng.randrange(4 * DAY_US)
+                told_us += rng.randrange(3 * DAY_US)
                 one = self.final[one.name] = self._corrected(one)
                 told.append((told_us, one.tell))
             if rng.random() < 0.05 and not hedged:
-                told.append((told_us + rng.randrange(4 * DAY_US), one.void))
+                told.append((told_us + rng.randrange(3 * DAY_US), one.void))
                 del self.final[one.name]
         told.sort(key=lambda telling: telling[0])
         self.tellings = [tell for _, tell in told]

@@ -11,7 +11,7 @@ import pytest
 from hybridstore import HybridStore, ManualClock
 from hybridstore.clock import DAY_US
 from hybridstore.schema.types import moment
-from tests.books.life import ACCOUNT, DAYS, INVERSE, MINUTE_US, START_US, Life
+from tests.books.life import ACCOUNT, COIN, DAYS, INVERSE, MINUTE_US, SPOT, START_US, Life
 
 LAST = Fraction(1, 10**18)
 
@@ -44,7 +44,7 @@ def test_equity_is_what_was_in_hand(tmp_path: Path, rng: Random, *, even: bool) 
         early = len(life.tellings) // 2
         for tell in life.tellings[:early]:
             tell(store)
-        clock.set(START_US + 11 * DAY_US)
+        clock.set(START_US + 9 * DAY_US)
         assert store.retention.run().rows
         for tell in life.tellings[early:]:
             tell(store)
@@ -57,6 +57,40 @@ def test_equity_is_what_was_in_hand(tmp_path: Path, rng: Random, *, even: bool) 
             (among,) = store.books.equity([at_us], ACCOUNT, source="booked")
             assert (alone.at, alone.equity) == (moment(at_us), among.equity)
             assert {price.source for price in alone.prices} <= {"candle"}
+
+
+def test_reported_equity_is_the_last_report_at_its_price(tmp_path: Path, rng: Random) -> None:
+    life = Life(rng, even=True, count=1)
+    reports = [
+        (START_US + rng.randrange(DAYS * DAY_US), rng.choice(("USDT", "BTC", "BNB")), rng.randrange(1_000))
+        for _ in range(300)
+    ]  # in any order: many are told late
+    moments = [START_US + rng.randrange(DAYS * DAY_US) for _ in range(200)]
+    with HybridStore(tmp_path / "store", clock=ManualClock(START_US + 7 * DAY_US)) as store:
+        clock = store.database.clock
+        assert isinstance(clock, ManualClock)
+        for closes in life.closes.values():
+            store.record_candles(closes.rows)
+        for at_us, asset, amount in reports:
+            store.record_balance_update(asset, amount, account=ACCOUNT, changed_at=at_us, durability="normal")
+        clock.set(START_US + 9 * DAY_US)
+        assert store.retention.run().rows
+        told = store.books.equity(moments, ACCOUNT)
+    for at_us, one in zip(moments, told, strict=True):
+        held = {asset: amount for when, asset, amount in sorted(reports) if when <= at_us}
+        coins = held.get("BTC", 0) * life.closes[SPOT].at(at_us) + held.get("BNB", 0) * life.closes[COIN].at(
+            at_us
+        )
+        assert Fraction(one.equity) == held.get("USDT", 0) + coins
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_equity_of_many_lives(tmp_path: Path, rng: Random) -> None:
+    for number in range(100):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        test_equity_is_what_was_in_hand(folder, Random(rng.randrange(2**32)), even=number % 2 == 0)
 
 
 def check(store: HybridStore, life: Life, moments: list[int], worth: list[Fraction], *, even: bool) -> None:
