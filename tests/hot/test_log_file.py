@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -59,11 +58,13 @@ def folder(tmp_path: Path) -> LogFolder:
     return LogFolder(tmp_path / "logs")
 
 
-def has_grown(path: Path, sizes: set[int]) -> bool:
-    """Say whether a file's size changed twice since it was first asked for."""
-    with suppress(FileNotFoundError):  # it was set aside just now
-        sizes.add(path.stat().st_size)
-    return len(sizes) > 2
+def set_aside(root: Path) -> int:
+    """Count the logs of transactions that were full."""
+    return len(list((root / "logs").glob("transactions.log.*")))
+
+
+def has_written(root: Path, full: int) -> bool:
+    return set_aside(root) >= full
 
 
 def write(folder: LogFolder, file: LogFile, text: str) -> bool:
@@ -119,12 +120,12 @@ def test_a_killed_bot_leaves_whole_lines(root: Path, rng: random.Random) -> None
     with HybridStore(root) as store:
         path = store.database.path
     for _ in range(3):
-        sizes: set[int] = set()
+        before = set_aside(root)
         child = start(BOT, path, 1, "BTC", "for ever")
         try:
             hear(child, "ready")
             say(child, "go")
-            wait_until(partial(has_grown, root / "logs" / "transactions.log", sizes))
+            wait_until(partial(has_written, root, before + 4))  # each holds some 50 commits
             time.sleep(rng.random() / 2)
         finally:
             child.kill()
