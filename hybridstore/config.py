@@ -276,7 +276,8 @@ class PortfolioConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         check_types(self)
-        check_least(self, {"snapshot_interval_s": 0})
+        if self.snapshot_interval_s:
+            check_least(self, {"snapshot_interval_s": 0.01})
         if not self.base_currency or self.base_currency != self.base_currency.strip():
             raise ConfigError(
                 f"base_currency={self.base_currency!r}", hint="give the name of an asset, for example 'USDT'"

@@ -47,6 +47,7 @@ class Condition(Record, frozen=True, gc=False):
         last_report: What the last good round did (see MoveReport).
         last_error: Why the last round failed; None when it did not.
         next_round_at: When the next round begins.
+        last_equity: The last equity snapshots by the clock: taken_at, snapshots, lag_ms, failed (see EquityReport).
     """
 
     pid: int
@@ -62,6 +63,7 @@ class Condition(Record, frozen=True, gc=False):
     last_report: dict[str, Any] | None = None
     last_error: str | None = None
     next_round_at: str | None = None
+    last_equity: dict[str, Any] | None = None
 
     def who(self) -> str:
         """Say which process it is.
@@ -165,11 +167,13 @@ def maintenance_warnings(status: dict[str, Any]) -> list[str]:
     Returns:
         Sentences.
     """
+    failed = (status["last_equity"] or {}).get("failed", {})
+    warnings = [f"no snapshot was taken of the equity of {account}: {why}" for account, why in failed.items()]
     if status["state"] == "failed":
-        return [f"maintenance failed and is started again: {status['last_error']}"]
+        return [f"maintenance failed and is started again: {status['last_error']}", *warnings]
     if status["state"] != "off" and status["last_error"]:
-        return [f"the last round of maintenance failed: {status['last_error']}"]
-    return []
+        return [f"the last round of maintenance failed: {status['last_error']}", *warnings]
+    return warnings
 
 
 def describe(state: str, condition: Condition | None) -> dict[str, Any]:
@@ -221,6 +225,8 @@ def describe_maintenance(status: dict[str, Any]) -> str:
         words.append(f"last round {_seconds(status['last_round_at'])}")
     if status["next_round_at"]:
         words.append(f"next {_seconds(status['next_round_at'])}")
+    if status["last_equity"]:
+        words.append(f"last equity {_seconds(status['last_equity']['taken_at'])}")
     return "; ".join(words)
 
 

@@ -21,6 +21,7 @@ from hybridstore.operations.condition import (
     read_condition,
     write_condition,
 )
+from hybridstore.operations.equity_job import EquityJob
 from hybridstore.operations.maintenance import OnProgress, run_once
 from hybridstore.retention.manager import MoveReport, Progress
 
@@ -135,18 +136,33 @@ class _Rounds:
         self._retry_s = retry_s
         self._failures = 0
         self._told_s = 0.0
+        self._telling = threading.Lock()
 
     def run(self) -> None:
         """Do rounds until told to stop."""
         earlier = read_condition(self._settings.database.root)
         if earlier is not None:  # what the one before did is still the last that was done
             self._condition = msgspec.structs.replace(
-                self._condition, last_round_at=earlier.last_round_at, last_report=earlier.last_report
+                self._condition,
+                last_round_at=earlier.last_round_at,
+                last_report=earlier.last_report,
+                last_equity=earlier.last_equity,
             )
-        while not self._stop.is_set():
-            due_s = time.monotonic() + self._round()
-            while (left_s := due_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, _SLICE_S)):
-                pass
+        equity = EquityJob(
+            self._settings,
+            self._stop,
+            lambda report: self._tell(last_equity=report.to_dict()),
+            self._on_error,
+        )
+        equity.start()
+        try:
+            while not self._stop.is_set():
+                due_s = time.monotonic() + self._round()
+                while (left_s := due_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, _SLICE_S)):
+                    pass
+        finally:
+            self._stop.set()
+            equity.close()
 
     def _round(self) -> float:
         """Do one round; return how long to wait for the next, s."""
@@ -182,12 +198,13 @@ class _Rounds:
             self._tell(progress=progress.to_dict())
 
     def _tell(self, **changes: Any) -> None:
-        self._condition = msgspec.structs.replace(self._condition, **changes)
-        self._told_s = time.monotonic()
-        try:
-            write_condition(self._settings.database.root, self._condition)
-        except OSError as error:  # a full disk must not keep the move that would free it from running
-            self._on_error(error)
+        with self._telling:  # rounds and snapshots tell from threads of their own
+            self._condition = msgspec.structs.replace(self._condition, **changes)
+            self._told_s = time.monotonic()
+            try:
+                write_condition(self._settings.database.root, self._condition)
+            except OSError as error:  # a full disk must not keep the move that would free it from running
+                self._on_error(error)
 
 
 def _iso() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from hybridstore.clock import DAY_US
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.guard_report import GuardReport
@@ -24,7 +26,9 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         root; schema_version; commit_seq; committed_at (ISO 8601); database (see DatabaseManager.statistics);
         query_optimization: cache_hit_rate (percent), cache_hits, cache_misses, cache_entries, cache_enabled; datasets:
         by name hot_rows, archived_rows; tiers: by name files, rows, size_bytes; open_moves; backups:
-        last_full_backup, last_incremental_backup (ISO 8601, None where there is none), warning; maintenance: state
+        last_full_backup, last_incremental_backup (ISO 8601, None where there is none), warning; equity: the latest
+        snapshots, each account, base_currency, taken_at (ISO 8601), equity (text), unpriced (what it lacks for want of
+        a price); maintenance: state
         (running, standby, starting, failed, off), pid, owner, last_report and more, see
         :mod:`hybridstore.operations.condition`; guards: dicts of guard, state, message, remedy; warnings.
     """
@@ -37,6 +41,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
             dataset: transaction.rows(statements["superseded_count"], (dataset,))[0][0]
             for dataset in {row[0] for row in archived}
         }
+        equity = [_equity(*row) for row in transaction.rows(statements["accounts_with_equity"])]
         open_moves, first_claimed_us = transaction.rows(statements["open_moves_in_all"])[0]
         datasets = {
             name: {"hot_rows": transaction.rows(f"SELECT count(*) FROM {name}")[0][0], "archived_rows": 0}  # noqa: S608
@@ -57,6 +62,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
     moves = _moves_report(open_moves, first_claimed_us, database.clock.now_us())
     guards = [*hot.pop("guards"), moves.to_dict()]
     told = [moves.sentence()] if moves.state != "ok" else []
+    told += [_lacks(latest) for latest in equity if latest["unpriced"]]
     warnings = hot.pop("warnings") + told + maintenance_warnings(maintenance)
     return {
         "root": str(database.root),
@@ -69,6 +75,7 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         "tiers": tiers,
         "open_moves": open_moves,
         "backups": _backups(),
+        "equity": equity,
         "maintenance": maintenance,
         "guards": guards,
         "warnings": warnings,
@@ -84,6 +91,26 @@ def _moves_report(count: int, first_claimed_us: int | None, now_us: int) -> Guar
         "warning",
         f"{count} tier moves are open, the first since {moment(first_claimed_us).isoformat(timespec='seconds')}",
         "finish them with: hybridstore run --once, and see why the maintenance did not",
+    )
+
+
+def _equity(
+    account: str, base_currency: str, taken_us: int, equity: str, unpriced: str | None
+) -> dict[str, Any]:
+    return {
+        "account": account,
+        "base_currency": base_currency,
+        "taken_at": moment(taken_us).isoformat(),
+        "equity": equity,
+        "unpriced": [] if unpriced is None else msgspec.json.decode(unpriced),
+    }
+
+
+def _lacks(latest: dict[str, Any]) -> str:
+    names, base_currency = ", ".join(map(str, latest["unpriced"])), latest["base_currency"]
+    return (
+        f"the equity of {latest['account']} lacks what has no price in {base_currency}: {names}; its snapshots count "
+        f"for no hour and no day until a mark is recorded (of what is worthless, 0.000000000000000001)"
     )
 
 
