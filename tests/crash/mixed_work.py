@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 BASE_US = NOW_US - 3_600 * 1_000_000
 BEFORE, NEW = 24, 24
 """Reports of each stream that were told before, part of which is archived, and that are told meanwhile."""
+Changed = tuple[str, str, Any]
+"""Table, what the row is known by, and what it says since."""
 _QUARTER = Decimal("0.25")
 _IDLE_MAX_S = 0.003
-_AMENDED = ("dated", "spot", "order", "deposit")
+AMENDED = ("dated", "spot", "order", "deposit")
+"""Streams with corrections of archived rows."""
 _TABLES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "balance_history": ("source", ("asset", "balance"), ""),
     "balances": ("asset", ("balance",), ""),
@@ -73,28 +76,30 @@ def create_books(root: Path) -> None:
         assert store.retention.run().rows > BEFORE
 
 
-def amendments(stream: str) -> list[tuple[Action, str, str, Any]]:
-    """Return the corrections of archived rows of a stream: the call, and what it changes: table, row, content."""
+def amendments(stream: str) -> list[tuple[Action, list[Changed]]]:
+    """Return the corrections of archived rows of a stream: the call, and every row it changes."""
     account = account_of(0, stream)
-    found: list[tuple[Action, str, str, Any]] = []
+    found: list[tuple[Action, list[Changed]]] = []
     for number in range(3, BEFORE + 1, 3):
         method, arguments, details = action(stream, 0, number, BASE_US)
         if stream == "dated":
             asset, balance = arguments[0], number + _QUARTER
             call: Action = (method, (asset, balance, *arguments[2:]), details)
-            found.append((call, "balance_history", str(number), (asset, balance)))
+            found.append((call, [("balance_history", str(number), (asset, balance))]))
         elif stream == "spot":
             symbol, side, price, amount = arguments
             call = (method, (symbol, side, price + 1, amount), details)
-            found.append((call, "trades", f"t{number}", (side, price + 1, amount)))
+            cost = amount * (price + 1) * (-1 if side == "buy" else 1)
+            changed = ("trades", f"t{number}", (side, price + 1, amount))
+            found.append((call, [changed, ("ledger", f"{symbol}|t{number}|-|quote", ("USDT", cost))]))
         elif stream == "deposit" and number % 5:
             entry = (account, f"d{number}", "deposit", "USDT", number + _QUARTER, None)
             call = (method, ([(*entry, moment_us(number, BASE_US))],), {})
-            found.append((call, "ledger", f"d{number}", ("USDT", number + _QUARTER)))
+            found.append((call, [("ledger", f"d{number}", ("USDT", number + _QUARTER))]))
         elif stream == "order" and number * 3 < BEFORE:
             later = {"status": "canceled", "updated_at": moment_us(number, BASE_US) + 5, "filled": 2}
             call = (method, (), {**details, "order_id": f"o{number}", **later})
-            found.append((call, "orders", f"o{number}", ("canceled", Decimal(2))))
+            found.append((call, [("orders", f"o{number}", ("canceled", Decimal(2)))]))
     return found
 
 
@@ -106,9 +111,11 @@ def possible_states() -> dict[tuple[int, str], list[State]]:
     for stream in KEYED:
         before = expected(stream, 0, BEFORE, BASE_US)
         states[0, stream] = [before]
-        for _, table, key, said in amendments(stream) if stream in _AMENDED else ():
-            last = states[0, stream][-1]
-            states[0, stream].append({**last, table: {**last[table], key: said}})
+        for _, changes in amendments(stream) if stream in AMENDED else ():
+            state = dict(states[0, stream][-1])
+            for table, key, said in changes:
+                state[table] = {**state[table], key: said}
+            states[0, stream].append(state)
     return states
 
 
@@ -142,7 +149,7 @@ async def tell_everything(root: Path, vfs: RecordingVFS, seed: int, *, mixed: bo
         await asyncio.gather(
             tell("again", again),
             *(tell(stream, calls) for stream, calls in new.items()),
-            *(tell(f"amended {stream}", [call for call, *_ in amendments(stream)]) for stream in _AMENDED),
+            *(tell(f"amended {stream}", [call for call, _ in amendments(stream)]) for stream in AMENDED),
         )
 
 

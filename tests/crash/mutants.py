@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from hybridstore import durable
 from hybridstore.archive import writing
-from hybridstore.hot import rows
+from hybridstore.hot import ledger, rows
 from hybridstore.retention import mover, steps
 
 if TYPE_CHECKING:
@@ -189,7 +189,10 @@ def _superseding(*, old: bool, new: bool, apart: bool = False) -> Iterator[None]
             new_row_id = session.connection.last_insert_rowid()
             rows.keep_version(session, dataset, found, row, new_row_id, rows.key_of(dataset, row))
 
-    with patch.object(rows, "supersede_row", supersede_row):
+    with (
+        patch.object(rows, "supersede_row", supersede_row),
+        patch.object(ledger, "supersede_row", supersede_row),
+    ):
         yield
 
 
