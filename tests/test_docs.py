@@ -22,6 +22,7 @@ from hybridstore.config import (
     BackupConfig,
     DatabaseConfig,
     MaintenanceConfig,
+    PortfolioConfig,
     RetentionPolicy,
     load_settings,
 )
@@ -186,6 +187,7 @@ def test_every_setting_is_documented() -> None:
         *DatabaseConfig.__struct_fields__,
         *BackupConfig.__struct_fields__,
         *MaintenanceConfig.__struct_fields__,
+        *PortfolioConfig.__struct_fields__,
         *RetentionPolicy.__struct_fields__,
     ]
     assert [name for name in settings if f"`{name}`" not in text] == []
