@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hybridstore.clock import DAY_US
+from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.portfolio.activity import NONE, Activity, add_activity
 from hybridstore.portfolio.money import ZERO
 
 Sums = dict[str, Activity]
+_DAYS = "days_of_account"
 
 
 class _Closed(NamedTuple):
@@ -34,13 +37,30 @@ _NOTHING = _Closed(0, 0, {})
 class AccountSums:
     """Adds up ``portfolio_daily``, by account and currency.
 
-    Every row is read when an account is asked for the first time, when a day begins, and when something was recorded
-    late for an earlier day; at other times only the rows of the day. What is remembered is checked against the table
-    each time, so it holds whoever wrote meanwhile and whatever was rolled back.
+    Days that are over are added up beside the writer, when an account is asked for the first time, when a day begins,
+    and when something was recorded late for an earlier day. In the transaction only the rows of the day are read, and
+    all of them where what is remembered does not hold: it is checked against the table each time, whoever wrote.
     """
 
     def __init__(self) -> None:
         self._closed: dict[str, _Closed] = {}
+
+    def prepare(self, database: DatabaseManager, account: str) -> None:
+        """Add up the days that are over, so that no transaction has to. Safe in any thread.
+
+        Args:
+            database: The open store.
+            account: Whose.
+        """
+        now_us = database.clock.now_us()
+        today_us = now_us - now_us % DAY_US
+        closed, sql = self._closed.get(account, _NOTHING), database.statements[_DAYS]
+        if closed.until_us != today_us or _late(
+            database.readers.rows(sql, (account, closed.until_us, closed.as_of_us)), closed
+        ):
+            over = [row for row in database.readers.rows(sql, (account, 0, 0)) if row[1] < today_us]
+            as_of_us = max([row[2] for row in over], default=0)
+            self._closed[account] = _Closed(today_us, as_of_us, _add_up({}, over))
 
     def read(self, session: WriteSession, account: str) -> Sums:
         """Add up all an account did.
@@ -52,26 +72,18 @@ class AccountSums:
         Returns:
             Amounts by currency: net_flow, realized, funding and fees; the others are left at zero.
         """
-        today_us = session.ts_us - session.ts_us % DAY_US
-        closed = self._closed.get(account, _NOTHING)
-        rows = _rows(session, account, closed)
-        if closed.until_us != today_us or any(row[1] < closed.until_us for row in rows):
-            rows = _rows(session, account, _NOTHING)
-            over = [row for row in rows if row[1] < today_us]
-            closed = _Closed(today_us, max([row[2] for row in over], default=0), _add_up({}, over))
-            if closed.as_of_us < session.ts_us:  # what this transaction itself wrote may be taken back
-                self._closed[account] = closed
-            rows = [row for row in rows if row[1] >= today_us]
-        return _add_up(closed.sums, rows)
+        closed, sql = self._closed.get(account, _NOTHING), session.sql[_DAYS]
+        rows: list[Any] = session.execute(sql, (account, closed.until_us, closed.as_of_us)).fetchall()
+        if not _late(rows, closed):
+            return _add_up(closed.sums, rows)
+        return _add_up({}, session.execute(sql, (account, 0, 0)).fetchall())
 
 
-def _rows(session: WriteSession, account: str, closed: _Closed) -> list[Any]:
-    asked = (account, closed.until_us, closed.as_of_us)
-    rows: list[Any] = session.execute(session.sql["days_of_account"], asked).fetchall()
-    return rows
+def _late(rows: Iterable[Any], closed: _Closed) -> bool:
+    return any(row[1] < closed.until_us for row in rows)
 
 
-def _add_up(sums: Sums, rows: list[Any]) -> Sums:
+def _add_up(sums: Sums, rows: Iterable[Any]) -> Sums:
     result = dict(sums)
     for currency, _, _, *texts in rows:
         net_flow, realized, funding, fees = [ZERO if text == "0" else Decimal(text) for text in texts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -158,4 +159,5 @@ class AsyncBooksDesk(AsyncMarketDesk):
             InvalidValue: A value does not fit, or the moment is more than a day ahead.
         """
         order = prepare_snapshot(account, base_currency or self.base_currency, taken_at)
+        await asyncio.to_thread(self._sums.prepare, self._database, account)
         return await self._write(durability, write_snapshot, order, self._sums)

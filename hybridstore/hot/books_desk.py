@@ -157,4 +157,5 @@ class BooksDesk(MarketDesk):
             InvalidValue: A value does not fit, or the moment is more than a day ahead.
         """
         order = prepare_snapshot(account, base_currency or self.base_currency, taken_at)
+        self._sums.prepare(self._database, account)
         return self._recorder.call(durability, write_snapshot, order, self._sums)

@@ -43,18 +43,21 @@ class EquityReport(Record, frozen=True, gc=False):
     failed: dict[str, str]
 
 
-def take_snapshots(database: DatabaseManager, base_currency: str, taken_us: int) -> EquityReport | None:
+def take_snapshots(
+    database: DatabaseManager, base_currency: str, taken_us: int, desk: Desk | None = None
+) -> EquityReport | None:
     """Write down the equity of every account that holds something, at one moment.
 
     Args:
         database: The open store.
         base_currency: What to price everything in.
         taken_us: The moment, us UTC; an account that has a snapshot of it is left as it is.
+        desk: What records; one that is kept remembers what was done on days that are over. None makes one.
 
     Returns:
         What was done; None where there was nothing to do.
     """
-    desk, taken, failed = Desk(database), 0, {}
+    desk, taken, failed = desk or Desk(database), 0, {}
     for account in _accounts(database, base_currency):
         key = (account, base_currency, taken_us)
         try:
@@ -105,7 +108,7 @@ class EquityJob:
         self._on_error = on_error
         self._clock = clock or SystemClock()
         self._interval_us = round(settings.portfolio.snapshot_interval_s * SECOND_US)
-        self._database: DatabaseManager | None = None
+        self._opened: tuple[DatabaseManager, Desk] | None = None
         self._thread = threading.Thread(target=self._run, name="hybridstore-equity", daemon=True)
 
     def start(self) -> None:
@@ -135,27 +138,28 @@ class EquityJob:
     def _take(self, taken_us: int) -> None:
         try:
             if self._settings.database.path.exists():  # maintenance never creates a store
-                report = take_snapshots(self._open(), self._settings.portfolio.base_currency, taken_us)
+                database, desk = self._open()
+                report = take_snapshots(database, self._settings.portfolio.base_currency, taken_us, desk)
                 if report is not None:
                     self._on_taken(report)
         except Exception as error:  # noqa: BLE001  whatever it is: told, and tried again at the next moment
             self._let_go()
             self._on_error(error)
 
-    def _open(self) -> DatabaseManager:
-        if self._database is None:
+    def _open(self) -> tuple[DatabaseManager, Desk]:
+        if self._opened is None:
             database = DatabaseManager(self._settings.database)
             database.archive_lookup = ArchiveLookup(database)
             database.open()
-            self._database = database
+            self._opened = database, Desk(database)
             SchemaManager(database).initialize()
-        return self._database
+        return self._opened
 
     def _let_go(self) -> None:
         """Close the store: it is opened anew at the next moment, also where its files were replaced."""
-        database, self._database = self._database, None
-        if database is not None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
             try:
-                database.shutdown()
+                opened[0].shutdown()
             except Exception as error:  # noqa: BLE001  it is gone either way
                 self._on_error(error)

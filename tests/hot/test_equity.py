@@ -15,6 +15,7 @@ from hybridstore.hot.account_sums import AccountSums
 from hybridstore.hot.balances import prepare_balance, write_balance
 from hybridstore.hot.equity import EquitySnapshot, prepare_snapshot, write_snapshot
 from hybridstore.hot.fills import prepare_fill
+from hybridstore.hot.ledger import write_entries
 from hybridstore.hot.market import prepare_prices
 from hybridstore.hot.position_marks import write_marks
 from hybridstore.hot.session import WriteSession
@@ -181,15 +182,33 @@ def test_names_and_moments_are_checked(store: HybridStore) -> None:
     assert rows(store, "SELECT count(*) FROM portfolio_snapshots") == [(0,)]
 
 
-def test_two_processes_sums_are_not_mixed_up(store: HybridStore, clock: ManualClock) -> None:
+def test_what_others_record_late_is_counted(store: HybridStore, clock: ManualClock) -> None:
     """What is remembered of days that are over holds although others write to them."""
     with HybridStore(store.root, clock=clock) as other:
-        for number in range(4):
+        for number in range(6):
             clock.advance(DAY_US // 3 + 1)
             taken = store.record_portfolio_snapshot()
             assert taken.net_flow == (0 if number == 0 else 5)
             row = ("default", f"d{number}", "deposit", "USDT", 5, None, START_US - number * DAY_US)
             other.record_ledger_entries([row])
+
+
+def test_what_is_recorded_late_between_the_sum_and_the_transaction_is_counted(
+    store: HybridStore, clock: ManualClock
+) -> None:
+    sums = AccountSums()
+    for number in range(3):
+        late = ("default", f"d{number}", "deposit", "USDT", 1, None, START_US - 3 * DAY_US)
+        store.record_ledger_entries([late])
+    sums.prepare(store.database, "default")
+    clock.advance(1_000_000)
+    row = ["default", "late", "deposit", "USDT", "10", None, START_US - 3 * DAY_US, None]
+
+    def batch(session: WriteSession) -> EquitySnapshot:
+        write_entries(session, [row])
+        return write_snapshot(session, prepare_snapshot("default", "USDT", None), sums)
+
+    assert store.database.writer.call(batch).net_flow == 13
 
 
 def test_a_bot_snapshots_its_account_and_the_configuration_names_the_currency(tmp_path: Path) -> None:
