@@ -23,6 +23,7 @@ from hybridstore.clock import ManualClock, SystemClock
 from hybridstore.config import CONFIG_NAME, MaintenanceConfig, Settings, load_settings
 from hybridstore.errors import ConfigError
 from hybridstore.operations import launch
+from hybridstore.operations.child import _NICENESS
 from hybridstore.operations.condition import describe_maintenance, is_maintained, maintenance_status
 from hybridstore.operations.launch import Job, cut_life_line, start_child
 from hybridstore.operations.supervisor import Pace, Supervisor
@@ -127,7 +128,8 @@ def test_the_child_moves_old_rows_and_is_gone_after_closing(root: Path) -> None:
         assert f"process {pid}, for the bot with process {os.getpid()}" in describe_maintenance(status)
         assert not is_gone(pid)
         if hasattr(os, "getpriority"):
-            assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, os.getpid())
+            own, most = os.getpriority(os.PRIO_PROCESS, os.getpid()), 19
+            assert os.getpriority(os.PRIO_PROCESS, pid) == min(own + _NICENESS, most)
             assert os.getsid(pid) != os.getsid(0), "Ctrl-C in the bot's terminal is for the bot"
     assert is_gone(pid)
     assert not is_maintained(root)
