@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def _candidates(case: Case, known: Iterable[Practice]) -> Iterator[_Candidate]:
                 if guess is None or (practice.prices and not _is_likely(practice, guess, base)):
                     continue
                 apart = abs((base.until_us or 0) - (quote.until_us or 0))
-                yield _Candidate((not guess.exact, apart), base, quote, guess)
+                yield _Candidate((not (guess.exact or guess.others), apart), base, quote, guess)
 
 
 def _is_likely(practice: Practice, guess: GuessedFill, parting: Parting) -> bool:
@@ -94,10 +95,11 @@ def _fee_beside(case: Case, pair: Sequence[Parting], fee_assets: set[str]) -> Pa
 def _missing_fill(guess: GuessedFill, partings: Sequence[Parting], fee: Parting | None) -> Finding:
     since_us, until_us = span(partings)
     fees = guess.fees if fee is None else (*guess.fees, (fee.asset, fee.difference.copy_negate()))
-    about = "" if guess.exact else "about "
-    cost = "".join(f", fee {amount_text(cost)} {asset}" for asset, cost in fees)
-    if not guess.exact:
-        cost += ", any fee in the two included"
+    fits = guess.exact or bool(guess.others)
+    cost = _fees_text(fees) if fits else f"{_fees_text(fees)}, any fee in the two included"
+    for other in guess.others:
+        cost += f", or {amount_text(other.amount)} at {amount_text(other.price)}{_fees_text(other.fees)}"
+    about = "" if fits else "about "
     opposite = "buy" if guess.side == "sell" else "sell"
     text = (
         f"a fill of {guess.symbol}: {guess.side} {amount_text(guess.amount)} at {about}{amount_text(guess.price)}"
@@ -118,3 +120,7 @@ def _missing_fill(guess: GuessedFill, partings: Sequence[Parting], fee: Parting 
         since_us=since_us,
         until_us=until_us,
     )
+
+
+def _fees_text(fees: Iterable[tuple[str, Decimal]]) -> str:
+    return "".join(f", fee {amount_text(cost)} {asset}" for asset, cost in fees)

@@ -57,7 +57,9 @@ class GuessedFill(NamedTuple):
         amount: Units of base.
         price: In quote.
         fees: (asset, cost) pairs of what it cost in base or quote.
-        exact: Whether it explains the differences to the last decimal at a price and a fee that are usual there.
+        exact: Whether it, and no other fill, explains the differences to the last decimal at a price and a fee that are
+            usual there.
+        others: Other fills that do so.
     """
 
     symbol: str
@@ -66,6 +68,7 @@ class GuessedFill(NamedTuple):
     price: Decimal
     fees: tuple[tuple[str, Decimal], ...]
     exact: bool
+    others: tuple[GuessedFill, ...] = ()
 
 
 class Practice(NamedTuple):
@@ -134,13 +137,19 @@ class Practice(NamedTuple):
             return None
         side = "buy" if base > ZERO else "sell"
         moved, paid = base.copy_abs(), quote.copy_abs()
-        for guess in (
-            self._fill(side, moved, paid, moved, paid),
-            *self._paid_in_quote(side, moved, paid),
-            *self._paid_in_base(side, moved, paid),
-        ):
-            if guess is not None:
-                return guess
+        found = {
+            guess
+            for guess in (
+                self._fill(side, moved, paid, moved, paid),
+                *self._paid_in_quote(side, moved, paid),
+                *self._paid_in_base(side, moved, paid),
+            )
+            if guess is not None
+        }
+        if found:
+            # More than one may fit to the last decimal; who trades by hand or by a grid names round prices.
+            best, *others = sorted(found, key=lambda guess: (_digits(guess.price), guess))
+            return best._replace(exact=not others, others=tuple(others))
         price = _rounded(_ROUGH.divide(paid, moved), self.price_places)
         return GuessedFill(self.market.symbol, side, moved, price, (), exact=False)
 
@@ -260,6 +269,10 @@ def _places(amount: Decimal) -> int:
     exponent = _ROUGH.normalize(amount).as_tuple().exponent
     assert isinstance(exponent, int)
     return max(-exponent, 0)
+
+
+def _digits(price: Decimal) -> int:
+    return len(_ROUGH.normalize(price).as_tuple().digits)
 
 
 def _rounded(amount: Decimal, places: int) -> Decimal:

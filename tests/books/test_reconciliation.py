@@ -68,11 +68,13 @@ def test_a_fill_dropped_from_ten_thousand_is_located_in_every_tier(store: Hybrid
     found = store.books.reconcile()
     assert not found.agreed
     (fill,) = found.explanations
-    assert (fill.kind, fill.exact) == ("missing fill", True), fill.text
-    assert (fill.symbol, fill.side, fill.amount, fill.price) == (
-        lost.fill.symbol, lost.fill.side, lost.fill.amount, lost.fill.price,
-    )  # fmt: skip
-    assert fill.fees == lost.fill.fees
+    assert (fill.kind, fill.symbol, fill.side) == ("missing fill", lost.fill.symbol, lost.fill.side), (
+        fill.text
+    )
+    if fill.exact:
+        assert (fill.amount, fill.price, fill.fees) == (lost.fill.amount, lost.fill.price, lost.fill.fees)
+    else:  # by a rare chance another price and fee fit as well
+        assert f"{lost.fill.amount.normalize():f} at {lost.fill.price.normalize():f}" in fill.text
     assert {gap.asset: gap.difference for gap in fill.gaps} == net(lost)
     assert {one.asset: one.difference for one in found.assets if one.state == "parted"} == net(lost)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=lost.fill.executed_us)
