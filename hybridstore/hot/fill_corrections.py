@@ -138,7 +138,7 @@ def _amend_entries(
             new.executed_us,
             None,
         ]
-        enter(session, entered, by_fill=True, force=True)
+        enter(session, entered, by="fill", force=True)
 
 
 def _entries(market: Market, fill: CountedFill) -> dict[str, Entry]:

@@ -15,7 +15,7 @@ from hybridstore.hot.position_rows import Held, Position, present
 from hybridstore.hot.positions import keep_changed, load_position
 from hybridstore.hot.session import WriteSession
 from hybridstore.portfolio.ledger import joined_name
-from hybridstore.portfolio.money import subtract
+from hybridstore.portfolio.money import ZERO, add, subtract
 from hybridstore.portfolio.position import apply_funding, change_event
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.records import Record
@@ -121,7 +121,8 @@ def write_funding(session: WriteSession, order: FundingOrder) -> FundingResult:
     """Record a funding payment once.
 
     It is known by its id, else by its moment, with symbol and side: payments of two symbols at one instant are two. One
-    in another asset than the contract is settled in counts in the ledger only.
+    in another asset than the contract is settled in counts in the ledger only, and so does a correction of one whose
+    position is archived. An amount of 0 takes it back.
 
     Args:
         session: The write transaction.
@@ -144,28 +145,41 @@ def write_funding(session: WriteSession, order: FundingOrder) -> FundingResult:
     if found is None:
         held = find_position(session, whose)
         row[_PLACE["reference"]] = symbol if held is None else held.position_id
-        enter(session, row)
-        return FundingResult(entry_id, _add(session, order, held, order.amount, "funding", occurred_us))
+        enter(session, row, by="funding")
+        paid = _Paid(order.asset, order.amount, occurred_us)
+        return FundingResult(entry_id, _add(session, order, held, paid, "funding"))
     known = found[1:]
     row[_PLACE["reference"]] = known[_PLACE["reference"]]
-    if enter(session, row).outcome == "repeated":
+    if order.occurred_us is None:
+        row[_PLACE["occurred_at"]] = occurred_us = known[_PLACE["occurred_at"]]
+    if enter(session, row, by="funding").outcome == "repeated":
         return FundingResult(entry_id, None, repeated=True)
-    held = load_position(session, known[_PLACE["reference"]])
-    change = subtract(order.amount, Decimal(known[_PLACE["amount"]]))
-    position = _add(session, order, held, change, "adjust", occurred_us)
+    before = _Paid(
+        known[_PLACE["asset"]],
+        subtract(ZERO, Decimal(known[_PLACE["amount"]])),
+        known[_PLACE["occurred_at"]],
+    )
+    after = _Paid(order.asset, order.amount, occurred_us)
+    if (before.asset, before.occurred_us) == (after.asset, after.occurred_us):
+        before, after = before._replace(amount=add(before.amount, after.amount)), after._replace(amount=ZERO)
+    position = None
+    for paid in (before, after):
+        held = load_position(session, known[_PLACE["reference"]])
+        position = _add(session, order, held, paid, "adjust") or position
     return FundingResult(entry_id, position, corrected=True)
 
 
+class _Paid(NamedTuple):
+    asset: str
+    amount: Decimal
+    occurred_us: int
+
+
 def _add(
-    session: WriteSession,
-    order: FundingOrder,
-    held: Held | None,
-    amount: Decimal,
-    kind: str,
-    occurred_us: int,
+    session: WriteSession, order: FundingOrder, held: Held | None, paid: _Paid, kind: str
 ) -> Position | None:
-    if held is None or order.asset != order.whose.market.profit_asset or not amount:
+    if held is None or paid.asset != order.whose.market.profit_asset or not paid.amount:
         return None
-    state = apply_funding(held.state, amount)
+    state = apply_funding(held.state, paid.amount)
     event = change_event(kind, held.state, state, None)
-    return present(keep_changed(session, held._replace(state=state), event, occurred_us))
+    return present(keep_changed(session, held._replace(state=state), event, paid.occurred_us))

@@ -14,7 +14,7 @@ from hybridstore.hot.known import Stored
 from hybridstore.hot.rows import RowCounts, correct_row, is_old_version, supersede_row, write_rows
 from hybridstore.hot.session import WriteSession
 from hybridstore.portfolio.activity import NONE, entry_activity, undo_activity
-from hybridstore.portfolio.ledger import is_fill_leg
+from hybridstore.portfolio.ledger import maker_of
 from hybridstore.portfolio.money import ZERO, add, subtract
 from hybridstore.schema.books import LEDGER
 from hybridstore.schema.dataset import Dataset
@@ -24,6 +24,7 @@ LEDGER_TOUCHES = ("ledger", "ledger_balances", "portfolio_hourly", "portfolio_da
 _PLACE = {name: place for place, name in enumerate(LEDGER.column_names)}
 _CONTENT = slice(0, _PLACE["recorded_at"])
 Outcome = Literal["inserted", "repeated", "corrected"]
+Maker = Literal["hand", "fill", "funding"]
 
 
 class _Held(NamedTuple):
@@ -100,7 +101,7 @@ def void_entry(session: WriteSession, account: str, entry_id: str) -> bool:
 
     Raises:
         NotFound: There is no such entry.
-        InvalidValue: A fill entered it.
+        InvalidValue: A fill or a funding payment entered it.
         ArchiveNeeded: It must be looked up first whether it is archived.
     """
     found, _ = find_entry(session, [account, entry_id, None, None, None, None, None, None])
@@ -111,33 +112,31 @@ def void_entry(session: WriteSession, account: str, entry_id: str) -> bool:
     return enter(session, row).outcome == "corrected"
 
 
-def enter(session: WriteSession, row: list[Any], *, by_fill: bool = False, force: bool = False) -> Outcomes:
+def enter(session: WriteSession, row: list[Any], *, by: Maker = "hand", force: bool = False) -> Outcomes:
     """Record an entry, or what it says anew of a known one.
 
     Args:
         session: The write transaction.
         row: Declared columns' stored forms.
-        by_fill: Whether a fill causes it; what the fill did is summed up elsewhere.
+        by: What causes it; what a fill did is summed up elsewhere.
         force: Whether it shall be as the row says even where that is an old version.
 
     Returns:
         What became of it.
     """
     row[-1] = session.ts_us
-    if not by_fill:
+    if by != "fill":
         session.timely(row[_PLACE["occurred_at"]], "occurred_at")
     found, archived = find_entry(session, row)
     if found is None:
-        if not by_fill:
-            _refuse_leg(row, row[_PLACE["reference"]])
+        _refuse_others(row, by)
         session.run("insert_ledger", row)
-        _count(session, row, None, by_fill=by_fill)
+        _count(session, row, None, by_fill=by == "fill")
         return Outcomes("inserted")
     before = found[1:]
     if list(before[_CONTENT]) == row[_CONTENT]:
         return Outcomes("repeated")
-    if not by_fill:
-        _refuse_leg(row, before[_PLACE["reference"]])
+    _refuse_others(row, by)
     said = dict(zip(LEDGER.column_names[_CONTENT], row, strict=False))
     if not force and is_old_version(session, LEDGER, tuple(row[:2]), said):
         return Outcomes("repeated")
@@ -145,7 +144,7 @@ def enter(session: WriteSession, row: list[Any], *, by_fill: bool = False, force
         supersede_row(session, LEDGER, found, row)
     else:
         correct_row(session, LEDGER, found, row)
-    _count(session, row, before, by_fill=by_fill)
+    _count(session, row, before, by_fill=by == "fill")
     return Outcomes("corrected", before)
 
 
@@ -194,12 +193,15 @@ def append_entry(
     _add(session, account, asset, amount, 1, occurred_us)
 
 
-def _refuse_leg(row: list[Any], reference: str | None) -> None:
+def _refuse_others(row: list[Any], by: Maker) -> None:
+    """Refuse by hand what has more consequences than an entry."""
     entry_id = row[_PLACE["entry_id"]]
-    if is_fill_leg(entry_id, reference):
+    maker = maker_of(entry_id)
+    if by == "hand" and maker is not None:
+        way = "void it with void_fill" if maker == "fill" else "take it back with an amount of 0"
         raise InvalidValue(
-            f"entry_id={entry_id!r} of {row[0]} is the name of what a fill enters",
-            hint="record the fill as it is, void it with void_fill, or choose another entry_id",
+            f"entry_id={entry_id!r} of {row[0]} is the name of what a {maker} enters",
+            hint=f"record the {maker} as it is, {way}, or choose another entry_id",
         )
 
 

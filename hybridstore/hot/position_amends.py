@@ -78,21 +78,60 @@ def amend_positions(
     """
     booked = _booked(session, whose, name, old.executed_us)
     if not booked:
-        if (
-            old.amount or not new.amount
-        ):  # what changed no position when it was told changes none by its correction
+        if old.amount or not new.amount:  # what changed none when it was told changes none by its correction
             return Amendment(None, position_id, old.realized)
         effect = fill_position(session, whose, _input(session, whose, None, new), name, new.executed_us)
-        return Amendment(effect.position, effect.position_id, effect.realized)
+        return Amendment(effect.position, effect.position_id, add(old.realized, effect.realized))
     if len(booked) == 1:
         (one_id, done), *_ = booked.items()
         held = load_position(session, one_id)
         amended = None if held is None else _amend(session, whose, held, done, new)
         if held is not None and amended is not None:
             kept = _keep(session, held, amended, done, name, old, new)
-            realized = add(done.realized, subtract(amended.realized_pnl, held.state.realized_pnl))
+            realized = add(old.realized, subtract(amended.realized_pnl, held.state.realized_pnl))
             return Amendment(present(kept), position_id or one_id, realized)
+    if len(booked) == 2:  # noqa: PLR2004  a flip changes two
+        unflipped = _undo_flip(session, name, booked, old, new)
+        if unflipped is not None:
+            return _book_again(session, whose, name, *unflipped, new)
     return _book_beside(session, whose, name, booked, old, new, position_id)
+
+
+def _undo_flip(
+    session: WriteSession, name: FillName, booked: dict[str, Booked], old: CountedFill, new: CountedFill
+) -> tuple[Held, Decimal] | None:
+    """Open the position again that a flip closed, and take the other one out, if nothing happened to that since.
+
+    Returns:
+        The position, and what the fill has realised then; None where it cannot be.
+    """
+    (closed_id, taken), (opened_id, given) = sorted(booked.items(), key=lambda one: one[1].amount)
+    closed, opened = load_position(session, closed_id), load_position(session, opened_id)
+    if closed is None or opened is None:
+        return None
+    before = amend_position(closed.state, taken, None)
+    nothing = amend_position(opened.state, given, None)
+    if before is None or nothing is None or before.status != OPEN or nothing.status != CLOSED:
+        return None
+    if closed.state.status != CLOSED or opened.state.status != OPEN:
+        return None
+    realized = old.realized
+    for held, state in ((closed, before), (opened, nothing)):
+        realized = add(realized, subtract(state.realized_pnl, held.state.realized_pnl))
+    gone = new._replace(amount=ZERO)
+    _keep(session, opened, nothing, given, name, old, gone)
+    return _keep(session, closed, before, taken, name, old, gone), realized
+
+
+def _book_again(
+    session: WriteSession, whose: Addressee, name: FillName, held: Held, realized: Decimal, new: CountedFill
+) -> Amendment:
+    """Book the right fill of a flip that was undone."""
+    if not new.amount:
+        return Amendment(present(held), held.position_id, realized)
+    meant = whose._replace(position_id=None, bot=held.bot)
+    effect = fill_position(session, meant, _input(session, whose, held, new), name, new.executed_us)
+    return Amendment(effect.position, effect.position_id, add(realized, effect.realized))
 
 
 def _booked(session: WriteSession, whose: Addressee, name: FillName, executed_us: int) -> dict[str, Booked]:
@@ -203,9 +242,7 @@ def _book_beside(
     steps = [(old_slot, reversal, old.executed_us), (new_slot, right, new.executed_us)]
     if old.side == ("sell" if old_slot.side == SHORT else "buy"):
         steps.reverse()
-    realized = ZERO
-    for done in booked.values():
-        realized = add(realized, done.realized)
+    realized = old.realized
     last: FillEffect | None = None
     for meant, fill, occurred_us in steps:
         if fill is not None:

@@ -158,6 +158,8 @@ def _known(session: WriteSession, order: FillOrder, found: Stored, *, archived: 
     given = {**order.columns, "order_id": found[PLACE["order_id"]]}
     if order.executed_us is not None:
         given["executed_at"] = order.executed_us
+    if not order.is_liquidation:
+        given["liquidation"] = None  # not every channel knows
     tells_fees = given["fee"] is not None or given["fees"] is not None
     # What is not said this time is not taken back, and the exchange words its own record anew on every channel. Of fees
     # all is said or nothing: one may have become two, or another asset.

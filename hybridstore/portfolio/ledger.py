@@ -14,6 +14,9 @@ _REFERENCE_LENGTH_MAX = 180
 """Names have 200 characters at the most, and an entry's is its reference with the leg."""
 
 _LEG = re.compile("base|quote|pnl|fee[0-9]+")
+_ANY_LEG = re.compile(rf"\|({_LEG.pattern})\Z")
+FUNDING = "funding|"
+"""What the id of a funding payment's entry begins with."""
 
 
 class Entry(NamedTuple):
@@ -93,6 +96,20 @@ def is_fill_leg(entry_id: str, reference: str | None) -> bool:
     if reference is None or not entry_id.startswith(f"{reference}|"):
         return False
     return _LEG.fullmatch(entry_id, len(reference) + 1) is not None
+
+
+def maker_of(entry_id: str) -> str | None:
+    """Say what makes entries of such a name, so that nobody enters or changes them by hand.
+
+    Args:
+        entry_id: An entry's id.
+
+    Returns:
+        "fill" or "funding"; None where anybody may use it.
+    """
+    if _ANY_LEG.search(entry_id):
+        return "fill"
+    return "funding" if entry_id.startswith(FUNDING) else None
 
 
 def joined_name(*parts: str) -> str:

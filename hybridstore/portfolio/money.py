@@ -88,7 +88,10 @@ def divide(dividend: Decimal, divisor: Decimal) -> Decimal:
         decimal.DivisionByZero: The divisor is zero.
     """
     quotient = _ROUNDING.quantize(_ROUNDING.divide(dividend, divisor), _PLACE)
-    return _ROUNDING.normalize(quotient) if quotient else ZERO
+    if not quotient:
+        return ZERO
+    short = _ROUNDING.normalize(quotient)
+    return _ROUNDING.quantize(short, ONE) if short == short.to_integral_value() else short
 
 
 def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:

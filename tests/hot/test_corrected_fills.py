@@ -116,11 +116,12 @@ def test_a_voided_exit_opens_its_position_again(store: HybridStore) -> None:
 
 
 def test_no_second_position_opens_beside_a_later_one(store: HybridStore) -> None:
-    for side, price, amount, trade_id in [
-        ("buy", 100, 1, "a"),
+    fills: list[tuple[str, int, str, str]] = [
+        ("buy", 100, "1", "a"),
         ("sell", 110, "0.4", "b"),
         ("sell", 120, "0.6", "c"),
-    ]:
+    ]
+    for side, price, amount, trade_id in fills:
         store.record_fill(PERP, side, price, amount, trade_id=trade_id)
     store.record_fill(PERP, "buy", 130, 1, trade_id="d")
     store.record_fill(PERP, "sell", 110, "0.3", trade_id="b")
@@ -286,3 +287,64 @@ def test_of_an_archived_side_of_a_hedge_the_fee_is_corrected(
         )
     (position,) = store.get_open_positions()
     assert values(position.side, position.amount, position.entry_cost) == (side, 4, 400)
+
+
+def test_a_flip_that_was_the_last_is_undone_exactly(store: HybridStore) -> None:
+    first = store.record_fill(PERP, "buy", 100, 1, trade_id="1").position
+    store.record_fill(PERP, "sell", 110, 3, trade_id="2", fee=1)
+    result = store.void_fill(PERP, "2")
+    (position,) = store.get_open_positions()
+    assert first is not None
+    assert values(position.position_id, position.side, position.amount, position.entry_cost) == (
+        first.position_id, "LONG", 1, 100
+    )  # fmt: skip
+    assert values(position.realized_pnl, result.trade.realized_pnl, position.fees) == (0, 0, 0)
+    store.record_fill(PERP, "sell", 120, 2, trade_id="2")
+    (position,) = store.get_open_positions()
+    assert values(position.side, position.amount, position.entry_cost) == ("SHORT", 1, 120)
+    assert held(store) == {"USDT": 20}
+
+
+def test_what_is_realised_stays_when_a_fill_moves_over_archived_days(
+    store: HybridStore, clock: ManualClock
+) -> None:
+    """Booked beside, moved to another day, archived, and corrected again: trades, events and ledger agree."""
+    store.record_fill(PERP, "buy", 100, 1, trade_id="1", executed_at=START_US)
+    store.record_fill(PERP, "sell", 110, 3, trade_id="2", executed_at=START_US)
+    store.record_fill(PERP, "buy", 120, 1, trade_id="3", executed_at=START_US)
+    days = 1
+    for price, amount in [(111, 2), (112, 3), (113, 4), (114, 0), (115, 2)]:
+        clock.advance(20 * DAY_US)
+        store.retention.run()
+        if amount:
+            store.record_fill(PERP, "sell", price, amount, trade_id="2", executed_at=START_US - days * DAY_US)
+        else:
+            store.void_fill(PERP, "2")
+        days += 1
+        (trades,) = store.sql("SELECT sum(realized_pnl) FROM trades").rows()[0]
+        (events,) = store.sql("SELECT sum(realized_delta) FROM position_events").rows()[0]
+        (entries,) = store.sql("SELECT sum(amount) FROM ledger").rows()[0]
+        assert trades == events == entries == held(store)["USDT"]
+        assert store.books.prove().holds
+
+
+def test_a_channel_that_does_not_know_of_a_liquidation_takes_none_back(store: HybridStore) -> None:
+    store.record_fill(PERP, "buy", 100, 1, trade_id="1", liquidation=True)
+    assert store.record_fill(PERP, "buy", 100, 1, trade_id="1").repeated
+    assert rows(store, "SELECT liquidation FROM trades") == [(1,)]
+
+
+def test_no_entry_by_hand_takes_the_name_of_a_fills(store: HybridStore) -> None:
+    for entry_id in ("BTC/USDT|zz|-|base", "x|fee12", "funding|BTC/USDT:USDT|1"):
+        with pytest.raises(InvalidValue, match="is the name of what a f"):
+            store.record_ledger_entries([("default", entry_id, "deposit", "BTC", 5, None, START_US)])
+    assert store.record_ledger_entries(
+        [("default", "my|base|1", "deposit", "BTC", 5, None, START_US)]
+    ).inserted
+
+
+def test_averages_are_plain_numbers(store: HybridStore) -> None:
+    store.record_fill(PERP, "buy", 100, 1)
+    position = store.record_fill(PERP, "buy", 100, 3).position
+    assert position is not None
+    assert (str(position.entry_price), str(position.entry_cost)) == ("100", "400")

@@ -177,3 +177,28 @@ def test_prices_of_many_markets_mark_all_their_positions(store: HybridStore) -> 
         store.update_prices({PERP: 110, OTHER: 0})
     with pytest.raises(NotFound):
         store.adjust_position("nobody", leverage=1)
+
+
+def test_funding_told_again_without_its_moment_is_known(store: HybridStore) -> None:
+    store.record_fill(PERP, "buy", 100, 1)
+    first = store.record_funding(PERP, -5, funding_id="x")
+    assert store.record_funding(PERP, -5, funding_id="x").repeated
+    with pytest.raises(InvalidValue, match="take it back with an amount of 0"):
+        store.void_ledger_entry(first.entry_id)
+    assert store.record_funding(PERP, 0, funding_id="x").corrected
+    assert store.get_open_positions()[0].funding == 0
+    assert store.record_funding(PERP, -5, funding_id="x").repeated, "an old version"
+    assert rows(store, "SELECT amount FROM ledger_balances") == [("0",)]
+
+
+def test_funding_of_another_moment_or_asset_moves_on_the_position_too(store: HybridStore) -> None:
+    store.record_fill(PERP, "buy", 100, 1)
+    store.record_funding(PERP, -5, funding_id="x", asset="BNB", occurred_at=START_US)
+    assert store.get_open_positions()[0].funding == 0
+    store.record_funding(PERP, -5, funding_id="x", occurred_at=START_US)
+    assert store.get_open_positions()[0].funding == -5
+    store.record_funding(PERP, -6, funding_id="x", occurred_at=START_US - DAY_US)
+    assert store.get_open_positions()[0].funding == -6
+    events = "SELECT sum(funding_delta), occurred_at FROM position_events WHERE kind <> 'open' GROUP BY 2 ORDER BY 2"
+    assert rows(store, events) == [(-6, START_US - DAY_US), (0, START_US)]
+    assert store.books.prove().holds
