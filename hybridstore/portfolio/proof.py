@@ -272,7 +272,9 @@ class Sums:
         got = subtract(add(add(quote, sold_for_fees), effect.cost), realized)
         self._conversions[market.base] = add(self._conversions[market.base], beyond)
         self._conversions[market.quote] = add(self._conversions[market.quote], got)
-        return ZERO if beyond else got
+        # A rebate in base may give back just what a sale took beyond the position: both halves are conversions then.
+        returned = fill.side == "sell" and in_base < ZERO
+        return ZERO if beyond or returned else got
 
     def terms(self) -> dict[str, Terms]:
         """Return the terms of every asset there is anything of.

@@ -195,3 +195,11 @@ async def test_on_a_loop_the_proof_is_awaited(tmp_path: Path) -> None:
         await storage.record_fill("BTC/USDT", "buy", "100", "1", trade_id="1", order_id="o")
         proof = await storage.books.prove()
     assert (proof.holds, proof.fills) == (True, 1)
+
+
+def test_a_rebate_that_gives_back_what_was_sold_beyond_is_no_fault(store: HybridStore) -> None:
+    store.record_fill("BTC/USDT", "buy", "100", "0.6", trade_id="1")
+    store.record_fill(
+        "BTC/USDT", "sell", "110", "0.8", trade_id="2", fees=[("BTC", "-0.2")], quote_amount="87.9"
+    )
+    assert store.books.prove().holds
