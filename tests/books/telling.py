@@ -19,6 +19,7 @@ from tests.portfolio.scripts import Cash, Fill, Funding, Mark, Script, Step
 
 HOUR_US = DAY_US // 24
 SPAN_US = 3 * DAY_US
+_LETTERS: dict[type, str] = {Fill: "t", Funding: "f"}
 _WIDE = Context(prec=100)
 SUMS = ("net_flow", "realized", "funding", "fees", "other", "volume")
 
@@ -63,8 +64,8 @@ class Teller:
         books: The other books.
         told: What each fill came to, by trade id.
         positions: Ids of the store's positions in the order they were opened.
-        opened_us: When each of them was opened, by what opened it.
         entries: How many ledger entries there must be by asset.
+        last: Name and moment of what was told last.
     """
 
     def __init__(self, store: HybridStore, clock: ManualClock, account: str, rng: Random) -> None:
@@ -74,6 +75,7 @@ class Teller:
         self.told: dict[str, tuple[Fill, Told, int]] = {}
         self.positions: list[str] = []
         self.entries: dict[str, int] = defaultdict(int)
+        self.last = ("", 0)
         self._clock = clock
         self._rng = rng
         self._number = 0
@@ -86,6 +88,7 @@ class Teller:
         if self._rng.random() < 0.2:
             moment_us -= int(self._rng.random() * SPAN_US)
         self.books.hour = moment_us // HOUR_US
+        self.last = f"{_LETTERS.get(type(step), 'c')}{self._number}", moment_us
         if isinstance(step, Fill):
             self._fill(step, moment_us)
         elif isinstance(step, Mark):

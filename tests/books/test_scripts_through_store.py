@@ -28,6 +28,7 @@ from tests.portfolio.scripts import make_script, worded
 
 ACCOUNTS = 100
 SOAK_ACCOUNTS = 3000
+PROVED = 10
 POSITION = ("amount", "entry_cost", "entry_price", "realized_pnl", "fees", "funding", "peak_amount", "max_favourable",
             "max_adverse")  # fmt: skip
 
@@ -127,6 +128,10 @@ def run(folder: Path, seed: int, accounts: int) -> None:
         clock.advance(20 * DAY_US)
         assert store.retention.run().rows
         compare(store, tellers)
+        for teller in tellers[:PROVED]:
+            proof = store.books.prove(teller.account)
+            assert proof.holds, proof.faults
+            assert proof.fills == len(teller.told)
 
 
 def test_everything_stored_is_what_the_other_books_say(tmp_path: Path, seed: int) -> None:
