@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from heapq import nsmallest
 from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple
@@ -26,6 +27,8 @@ _SHIFTED = 3
 _UNKNOWN_OPENING = 1
 """Cost of books that began with something; nothing is the likelier beginning."""
 _SHIFT_ENTRIES_MAX = 32
+_LEVELS_MAX = 128
+"""So many levels are kept in mind; only reports that have nothing to do with the entries make more of them."""
 _CHOICE_ENTRIES_MAX = 8
 """Of so many entries of one moment every choice is tried; of more, only all but one."""
 
@@ -101,10 +104,12 @@ class Alignment:
             shifted = self._states(*near, high, edge=edge)
             for node in self._nodes(Match(number, balance, high), exact, shifted, best, active):
                 active[node.match.level] = node
-            costs = [(node.cost_at(number), level) for level, node in active.items()]
-            cheapest, level = min(costs)
-            best = active[level]
-            active = {level: active[level] for cost, level in costs if cost < cheapest + _GAP}
+            costs = [(node.cost_at(number), -node.match.report, level) for level, node in active.items()]
+            best = active[min(costs)[-1]]
+            limit = best.cost_at(number) + _GAP
+            if len(costs) > _LEVELS_MAX and number < last:
+                costs = nsmallest(_LEVELS_MAX // 2, costs)
+            active = {level: active[level] for cost, _, level in costs if cost < limit}
         if last >= 0 and best.match.report != last:
             best = min(
                 (node for node in active.values() if node.match.report == last), key=attrgetter("cost")

@@ -232,7 +232,6 @@ def compare_asset(
     matches = alignment.explain([(report.reported_us, _units(report.balance)) for report in told])
     found_opening = matches[0].level if opening is None and matches else 0
     partings = _partings(asset, booked, told, matches, found_opening, alignment)
-    explained = {match.report for match in matches}
     opened = add(opening or ZERO, _money(found_opening))
     difference = _money(matches[-1].level - found_opening) if matches else ZERO
     until = bisect_right(booked, told[-1].reported_us, key=attrgetter("occurred_us")) if told else 0
@@ -248,10 +247,21 @@ def compare_asset(
         len(told),
         told[-1].reported_us if told else None,
         partings,
-        tuple(report.reported_us for place, report in enumerate(told) if place not in explained),
+        tuple(told[place].reported_us for place in _passing(matches, found_opening)),
         tuple(entry.entry_id for entry in booked[included:until]),
         len(booked) - max(until, included),
     )
+
+
+def _passing(matches: Sequence[Match], level: int) -> list[int]:
+    """Return the reports that disagree while those around them agree; within a gap nothing says what is right."""
+    passing: list[int] = []
+    before = Match(-1, level, 0)
+    for match in matches:
+        if match.level == before.level:
+            passing += range(before.report + 1, match.report)
+        before = match
+    return passing
 
 
 def _partings(

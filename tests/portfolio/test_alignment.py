@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,16 @@ def test_a_stray_report_is_passing() -> None:
     assert compare(booked, [*told, (99, 360)]).difference == Decimal(32), "the last report is never stray"
 
 
+def test_reports_within_a_gap_are_not_stray() -> None:
+    """Where every fee is missing, no two reports differ by the same."""
+    booked = entries([10, 20, 30, 40])
+    told = [(balance - place, STEP_US * place + 50) for place, balance in enumerate(balances(booked))]
+    found = compare(booked, told)
+    (parting,) = found.partings
+    assert (parting.agreed_us, parting.parted_us, parting.until_us) == (50, 150, 450)
+    assert (parting.difference, found.passing_us) == (Decimal(-4), ())
+
+
 def test_a_last_report_that_is_late_leaves_entries_unsettled() -> None:
     booked = entries([10, 20, 30])
     found = compare(booked, [(7, 50), (17, 150), (17, 310)], lag_us=1000)
@@ -174,3 +185,11 @@ def test_money_has_eighteen_places_at_the_most() -> None:
         compare([], [(Decimal("1E-19"), 50)])
     last = Decimal("1E-18")
     assert compare([], [(add(Decimal(7), last), 50)]).difference == last
+
+
+def test_reports_that_have_nothing_to_do_with_the_entries_part_once(rng: Random) -> None:
+    booked = entries([rng.randrange(1, 10**9) for _ in range(500)])
+    told = [(Decimal(rng.randrange(10**12)), STEP_US * place) for place in range(500)]
+    found = compare(booked, told, lag_us=20 * STEP_US)
+    assert found.difference == total(parting.difference for parting in found.partings)
+    assert len(found.partings) < 10
