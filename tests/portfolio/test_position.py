@@ -77,7 +77,7 @@ def test_a_first_fill_opens() -> None:
         0,
     )
     assert change.opened_event is not None
-    assert change.opened_event[6:] == (Decimal(4500), Decimal("4.5"), 0)
+    assert change.opened_event[6:] == (Decimal(4500), Decimal("4.5"), Decimal(0))
     assert figures(change.before, change.before_event, change.realized_delta) == figures(None, None, 0)
 
 
