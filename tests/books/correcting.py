@@ -89,6 +89,8 @@ class Corrector(Teller):
             fees = (
                 (rng.choice((step.terms.base, step.terms.quote, "BNB")), rng.randint(-(amount // 9), amount)),
             )
+        if 2 * sum(fee for asset, fee in fees if asset == step.terms.base) > amount:
+            fees = ((step.terms.quote, 1),)  # no fill costs more than it buys
         buys = step.buys if rng.random() < 0.9 or step.terms.spot or step.slot else not step.buys
         return step._replace(buys=buys, amount=amount, price=price, told_cost=cost, fees=fees)
 
