@@ -12,6 +12,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from hybridstore.cli.printing import json_text
 from hybridstore.demo.bot import OPENING_CASH
 from hybridstore.demo.market import Quote
 from hybridstore.demo.recorded import read_market
@@ -220,6 +221,6 @@ def test_a_simulated_run_holds_and_the_command_line_repeats_it(simulated: DemoRe
     )
     assert ended.returncode == 0, ended.stderr
     again = msgspec.json.decode(ended.stdout)
-    first = msgspec.json.decode(msgspec.json.encode(simulated))
+    first = msgspec.json.decode(json_text(simulated))
     for told in ("source", "market_trades", "quotes", "fills", "books", "proofs", "checks", "passed"):
         assert again[told] == first[told], told
