@@ -80,11 +80,15 @@ def _taken(case: Case, candidates: Iterable[_Candidate], fee_assets: set[str]) -
         if any(parting not in case.open for parting in pair):
             continue
         case.take(pair)
-        fee = None if candidate.guess.fees else _fee_beside(case, pair, fee_assets)
-        if fee is not None:
+        guess = candidate.guess
+        plain = next((one for one in (guess, *guess.others) if not one.fees), None)
+        fee = None if plain is None else _fee_beside(case, pair, fee_assets)
+        if plain is not None and fee is not None:
             case.take([fee])
             pair.append(fee)
-        yield _missing_fill(candidate.guess, pair, fee)
+            # A fee that was taken elsewhere says that none is in the two.
+            guess = plain._replace(exact=plain.exact or bool(guess.others), others=())
+        yield _missing_fill(guess, pair, fee)
 
 
 def _fee_beside(case: Case, pair: Sequence[Parting], fee_assets: set[str]) -> Parting | None:
