@@ -25,14 +25,13 @@ from hybridstore.hot.equity_rows import (
     find_snapshot,
     latest_equity,
 )
-from hybridstore.hot.position_rows import decode
-from hybridstore.hot.reader import listed
 from hybridstore.hot.session import WriteSession
 from hybridstore.hot.valuation import (
     holdings_of,
     latest_marks,
     list_markets,
     marks_of,
+    positions_of,
     valued_positions,
     what_to_price,
 )
@@ -190,7 +189,7 @@ def _value(
     account, base_currency, _ = order
     holdings, positions, _ = _what_is_held(session, account, "[]")
     balances, debts = holdings_of((holdings,))
-    held = [decode(position) for position in listed([(positions,)])]
+    held = positions_of((positions,))
     assets, symbols = what_to_price(balances, debts, held)
     asked = list_markets(assets | currencies, symbols, base_currency)
     *_, priced = _what_is_held(session, account, asked)

@@ -60,7 +60,8 @@ SELECT user_version FROM pragma_user_version
 -- statement is one moment, and one row: whenever SQLite is asked again, another thread may have the interpreter first.
 SELECT
   (SELECT json_group_array(json_array(asset, balance, debt)) FROM balances WHERE account = :account),
-  (SELECT json_group_array(json_array(id, position_id, account, symbol, side, status, amount, entry_price, entry_cost, mark_price, contract_size, inverse, leverage, margin_mode, liquidation_price, realized_pnl, fees, funding, peak_amount, max_favourable, max_adverse, opened_at, updated_at, closed_at, close_reason, event_seq, strategy, bot, recorded_at))
+  (SELECT json_group_array(json_array(position_id, symbol, updated_at, side, amount, entry_price, entry_cost, mark_price, contract_size,
+    inverse, realized_pnl, fees, funding))
    FROM positions WHERE account = :account AND status = 'OPEN'),
   (SELECT json_group_array(json_array(symbol, mark, marked_at)) FROM json_each(:asked) CROSS JOIN marks ON symbol = value)
 

@@ -10,16 +10,35 @@ import msgspec
 
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.position_rows import Held, held_of
-from hybridstore.hot.reader import Row, listed
-from hybridstore.portfolio.position import PositionState
+from hybridstore.hot.reader import Row
+from hybridstore.portfolio.money import ONE, ZERO
+from hybridstore.portfolio.position import OPEN, PositionState
 from hybridstore.portfolio.summary import PortfolioSummary, price_symbols, summarize
 from hybridstore.portfolio.symbols import parse_symbol
 from hybridstore.schema.types import check_name
 
 _HOLDINGS = msgspec.json.Decoder(list[tuple[str, str, str | None]])
+_POSITIONS = msgspec.json.Decoder(
+    list[tuple[str, str, int, str, str, str, str, str | None, str, int, str, str, str]]
+)
 _MARKS = msgspec.json.Decoder(list[tuple[str, str, int]])
 _READ_FROM = ("balances", "positions", "marks")
+
+
+class HeldPosition(NamedTuple):
+    """An open position, as far as its value depends on it.
+
+    Attributes:
+        position_id: Its id.
+        symbol: Its market.
+        state: What arithmetic needs; its peak and excursions are not read.
+        updated_us: When it was changed last, us UTC.
+    """
+
+    position_id: str
+    symbol: str
+    state: PositionState
+    updated_us: int
 
 
 class _Asked(NamedTuple):
@@ -77,7 +96,7 @@ class PortfolioReader:
             given = {"account": account, "asked": asked.listed}
             holdings, positions, priced = database.readers.rows(sql, given, timeout_ms)[0]
             balances, debts = part(("holdings", account), (holdings,), holdings_of)
-            held = part(("held by", account), (positions,), self._held)
+            held = part(("held by", account), (positions,), positions_of)
             needed = _needed(balances, debts, held, base_currency, asked)
             if needed is asked:
                 break
@@ -86,14 +105,11 @@ class PortfolioReader:
         marks = latest_marks(part(("priced", *key), (priced,), marks_of), held)
         return summarize(account, balances, valued_positions(held), marks, base_currency, debts)
 
-    def _held(self, row: Row) -> list[Held]:
-        return [held_of(self._database, position) for position in listed([row])]
-
 
 def _needed(
     balances: Mapping[str, Decimal],
     debts: Mapping[str, Decimal],
-    held: list[Held],
+    held: list[HeldPosition],
     base_currency: str,
     asked: _Asked,
 ) -> _Asked:
@@ -105,7 +121,7 @@ def _needed(
 
 
 def what_to_price(
-    balances: Mapping[str, Decimal], debts: Mapping[str, Decimal], held: Iterable[Held]
+    balances: Mapping[str, Decimal], debts: Mapping[str, Decimal], held: Iterable[HeldPosition]
 ) -> tuple[set[str], set[str]]:
     """Say what must have a price for an account to be valued.
 
@@ -117,12 +133,13 @@ def what_to_price(
     Returns:
         Assets, and markets of the positions.
     """
-    markets = [parse_symbol(position.symbol) for position in held]
+    symbols = {symbol for _, symbol, _, _ in held}
     assets = {asset for asset, balance in balances.items() if balance}
     assets.update(debts)
-    for market in markets:
-        assets.update((market.quote, market.profit_asset))
-    return assets, {market.symbol for market in markets}
+    for market in map(parse_symbol, symbols):
+        assets.add(market.quote)
+        assets.add(market.profit_asset)
+    return assets, symbols
 
 
 def list_markets(assets: Iterable[str], symbols: Iterable[str], base_currency: str) -> str:
@@ -141,7 +158,7 @@ def list_markets(assets: Iterable[str], symbols: Iterable[str], base_currency: s
 
 
 def latest_marks(
-    priced: tuple[Mapping[str, Decimal], Mapping[str, int]], held: Iterable[Held]
+    priced: tuple[Mapping[str, Decimal], Mapping[str, int]], held: Iterable[HeldPosition]
 ) -> dict[str, Decimal]:
     """Return the price of each market.
 
@@ -153,14 +170,13 @@ def latest_marks(
         Prices by symbol.
     """
     marks, moments = dict(priced[0]), dict(priced[1])
-    for position in held:
-        mark, symbol = position.state.mark_price, position.symbol
-        if mark is not None and position.updated_us > moments.get(symbol, 0):
-            marks[symbol], moments[symbol] = mark, position.updated_us
+    for _, symbol, state, updated_us in held:
+        if updated_us > moments.get(symbol, 0) and state.mark_price is not None:
+            marks[symbol], moments[symbol] = state.mark_price, updated_us
     return marks
 
 
-def valued_positions(held: Iterable[Held]) -> list[tuple[str, str, PositionState]]:
+def valued_positions(held: Iterable[HeldPosition]) -> list[tuple[str, str, PositionState]]:
     """Return open positions as :func:`hybridstore.portfolio.summary.summarize` takes them.
 
     Args:
@@ -169,7 +185,7 @@ def valued_positions(held: Iterable[Held]) -> list[tuple[str, str, PositionState
     Returns:
         position_id, symbol and state of each.
     """
-    return [(position.position_id, position.symbol, position.state) for position in held]
+    return [(position_id, symbol, state) for position_id, symbol, state, _ in held]
 
 
 def holdings_of(row: Row) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
@@ -186,6 +202,41 @@ def holdings_of(row: Row) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
         {asset: Decimal(balance) for asset, balance, _ in held},
         {asset: Decimal(debt) for asset, _, debt in held if debt is not None},
     )
+
+
+def positions_of(row: Row) -> list[HeldPosition]:
+    """Read open positions.
+
+    Args:
+        row: Their JSON list.
+
+    Returns:
+        The positions.
+    """
+    return [
+        HeldPosition(
+            position_id,
+            symbol,
+            PositionState(
+                side,
+                OPEN,
+                Decimal(amount),
+                Decimal(entry_price),
+                Decimal(entry_cost),
+                ONE if contract_size == "1" else Decimal(contract_size),
+                bool(inverse),
+                None if mark_price is None else Decimal(mark_price),
+                ZERO if realized_pnl == "0" else Decimal(realized_pnl),
+                ZERO if fees == "0" else Decimal(fees),
+                ZERO if funding == "0" else Decimal(funding),
+            ),
+            updated_us,
+        )
+        for (
+            position_id, symbol, updated_us, side, amount, entry_price, entry_cost, mark_price, contract_size, inverse,
+            realized_pnl, fees, funding,
+        ) in _POSITIONS.decode(row[0])
+    ]  # fmt: skip
 
 
 def marks_of(row: Row) -> tuple[dict[str, Decimal], dict[str, int]]:

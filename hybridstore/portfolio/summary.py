@@ -179,9 +179,10 @@ def summarize(
         else:
             profit = unrealized_pnl(state, mark)
             value = prices.convert(profit, market.profit_asset)
-            unrealized = add(unrealized, value or ZERO)
-            if not market.is_spot:
-                positions_value = add(positions_value, value or ZERO)
+            if value:
+                unrealized = add(unrealized, value)
+            if market.settle is not None:
+                positions_value = add(positions_value, value) if value else positions_value
             elif market.base not in balances:
                 worth = prices.convert(_holding_worth(state, mark), market.quote)
                 positions_value = add(positions_value, worth or ZERO)
@@ -190,9 +191,12 @@ def summarize(
                 position_id, symbol, state.side, state.amount, state.entry_price, mark, profit, value
             )
         )
-        realized = add(realized, prices.convert(state.realized_pnl, market.profit_asset) or ZERO)
-        funding = add(funding, prices.convert(state.funding, market.profit_asset) or ZERO)
-        fees = add(fees, prices.convert(*_fees(state, market, mark, prices)) or ZERO)
+        if state.realized_pnl:  # most positions have no profit yet, or no funding, or no fees
+            realized = add(realized, prices.convert(state.realized_pnl, market.profit_asset) or ZERO)
+        if state.funding:
+            funding = add(funding, prices.convert(state.funding, market.profit_asset) or ZERO)
+        if state.fees:
+            fees = add(fees, prices.convert(*_fees(state, market, mark, prices)) or ZERO)
     return PortfolioSummary(
         account, base_currency, add(cash, positions_value), cash, positions_value, unrealized, realized, fees,
         funding, debt, tuple(assets), tuple(opened), tuple(prices.missing),
@@ -203,24 +207,20 @@ def _holdings(
     balances: Mapping[str, Decimal], debts: Mapping[str, Decimal], prices: _Prices
 ) -> list[Holding]:
     held = []
-    for asset in {**balances, **debts}:
-        amount, debt = balances.get(asset, ZERO), debts.get(asset, ZERO)
+    owed = {asset: ZERO for asset in debts if asset not in balances}
+    for asset, amount in {**balances, **owed}.items() if owed else balances.items():
+        debt = debts.get(asset, ZERO) if debts else ZERO
         if amount or debt:
-            holding = _holding(asset, amount, debt, prices.of(asset))
-            if holding.value is None:
-                prices.missing[asset] = None
-            held.append(holding)
+            price = prices.of(asset)
+            net = subtract(amount, debt) if debt else amount
+            if not net:
+                value: Decimal | None = ZERO
+            elif price is None:
+                value = prices.missing[asset] = None
+            else:
+                value = round_money(multiply(net, price))
+            held.append(Holding(asset, amount, price, value, debt))
     return held
-
-
-@functools.lru_cache(maxsize=8192)
-def _holding(asset: str, amount: Decimal, debt: Decimal, price: Decimal | None) -> Holding:
-    """Value a balance; of many balances few change between two looks."""
-    net = subtract(amount, debt) if debt else amount
-    if not net:
-        return Holding(asset, amount, price, ZERO, debt)
-    value = None if price is None else round_money(multiply(net, price))
-    return Holding(asset, amount, price, value, debt)
 
 
 class _Prices:
