@@ -23,6 +23,7 @@ ORDER = (
     "lots",
     "money",
     "growth",
+    "fills_growth",
     "move",
     "query",
     "contention",

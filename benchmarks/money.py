@@ -244,7 +244,7 @@ async def _fills(root: Path, sizes: Sizes) -> list[Figure]:
             known = {table: len(_rows(storage.store, table)) for table in _WRITTEN_BY_FILLS}
             with Stopwatch() as ours:
                 await asyncio.gather(
-                    *(_bot(storage, number, task, sizes.fills // TASKS) for task in range(TASKS))
+                    *(trade(storage, number, task, sizes.fills // TASKS) for task in range(TASKS))
                 )
             writes = _written(storage.store, known)
             with Stopwatch() as plain:
@@ -265,7 +265,15 @@ async def _fills(root: Path, sizes: Sizes) -> list[Figure]:
     ]  # fmt: skip
 
 
-async def _bot(storage: TradingBotStorageSystem, round_number: int, task: int, fills: int) -> None:
+async def trade(storage: TradingBotStorageSystem, round_number: int, task: int, fills: int) -> None:
+    """Record fills over 20 contracts and 20 spot markets: positions open, grow, shrink, close and turn.
+
+    Args:
+        storage: Where.
+        round_number: Rounds have trades of their own.
+        task: Which of the tasks.
+        fills: How many.
+    """
     for fill in range(fills):
         turn = task * 7 + fill
         name = f"{asset_name(turn % 20)}/USDT"
