@@ -1,10 +1,10 @@
 """What a fill with all that follows costs as trades, ledger and position events grow.
 
-Guards: beside 10^6 fills of the days before, with some 3 x 10^6 ledger entries, a durable fill by 100 tasks takes <= 1.5
-times what it takes beside 10^4 (which stands under "raw"). The two stores are open at once and take turns; the best
-round of each counts. The long history is the short one, written out a hundred times by plain statements into a closed
-store; it takes about 2 GB of the device with the temporary folder, is left out where there is too little room, and is
-gone afterwards.
+Guards: beside 10^6 fills of the days before, with some 3 x 10^6 ledger entries, a durable fill by 100 tasks takes
+<= 1.5 times what it takes beside 10^4 (which stands under "raw"). The two stores are open at once and take turns; the
+best round of each counts. The long history is the short one, written out a hundred times by plain statements into a
+closed store; it takes about 2 GB of the device with the temporary folder, is ten times shorter where there is too
+little room, and is gone afterwards.
 """
 
 from __future__ import annotations
