@@ -26,7 +26,7 @@ from tests.books.telling import (
 from tests.portfolio.oracle import decimal_of
 from tests.portfolio.scripts import make_script, worded
 
-ACCOUNTS = 100
+ACCOUNTS = 70
 SOAK_ACCOUNTS = 3000
 PROVED = 10
 POSITION = ("amount", "entry_cost", "entry_price", "realized_pnl", "fees", "funding", "peak_amount", "max_favourable",
