@@ -128,24 +128,21 @@ def money_text(value: Decimal, column: str) -> str:
     Raises:
         InvalidValue: More than 18 places or 20 integer digits.
     """
+    if not value:  # most sums are, and zero has many forms
+        return "0"
     text = _plain(value)  # half the time of the format below, and the same text unless it has an exponent
     if len(text) > MONEY_PLACES or "E" in text:  # shorter text cannot exceed either bound
         return _long_money_text(value, column)
-    if text[-1] == "0":
-        if "." in text:
-            text = text.rstrip("0").rstrip(".")
-        if text == "-0":
-            return "0"
+    if text[-1] == "0" and "." in text:
+        return text.rstrip("0").rstrip(".")
     return text
 
 
 def _long_money_text(value: Decimal, column: str) -> str:
     if not -_EXPONENT_MAX < value.adjusted() < _EXPONENT_MAX:
-        if value:
-            raise InvalidValue(
-                f"{column}={value}: at most {MONEY_INTEGER_DIGITS} digits and {MONEY_PLACES} places fit"
-            )
-        return "0"
+        raise InvalidValue(
+            f"{column}={value}: at most {MONEY_INTEGER_DIGITS} digits and {MONEY_PLACES} places fit"
+        )
     text = f"{value:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -158,7 +155,7 @@ def _long_money_text(value: Decimal, column: str) -> str:
             )
         if len(integer.lstrip("-")) > MONEY_INTEGER_DIGITS:
             raise InvalidValue(f"{column}={value}: more than {MONEY_INTEGER_DIGITS} digits before the point")
-    return "0" if text == "-0" else text
+    return text
 
 
 def check_money(value: object, column: str) -> str:
