@@ -42,7 +42,9 @@ _EXPRESSIONS = {
     "change_percentage": "printf('%d.%08d', n % 7, n * 37 % 100000000)",
     "reason": "'trade'",
     "source": "'websocket'",
+    "debt": "NULL",
     "sync_status": "NULL",
+    "reported": "NULL",
     "exchange_at": "NULL",
 }
 

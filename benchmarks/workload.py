@@ -26,8 +26,8 @@ BalanceTuple = tuple[str, Decimal, Decimal, str, str | None, float, str, None, N
 percentage, status."""
 StoredRow = tuple[Any, ...]
 _HISTORY = (
-    "SELECT account, asset, balance, hold_trade, available, change, change_percentage, reason, source, sync_status, "
-    "changed_at, exchange_at, recorded_at FROM balance_history ORDER BY id"
+    "SELECT account, asset, balance, hold_trade, available, debt, change, change_percentage, reason, source, "
+    "sync_status, reported, changed_at, exchange_at, recorded_at FROM balance_history ORDER BY id"
 )
 _BALANCES = "SELECT account, asset, balance, hold_trade, available, debt, source FROM balances ORDER BY 1, 2"
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -153,9 +153,9 @@ def stored_updates(root: Path, rows: Iterable[BalanceTuple]) -> list[StoredUpdat
 
 
 def _update(row: StoredRow) -> StoredUpdate:
-    account, asset, balance, hold, available, _, _, _, source, _, changed_us, _, recorded_us = row
+    account, asset, balance, hold, available, debt, _, _, _, source, _, _, changed_us, _, recorded_us = row
     return StoredUpdate(
-        row, (account, asset, balance, hold, available, None, source, changed_us, recorded_us)
+        row, (account, asset, balance, hold, available, debt, source, changed_us, recorded_us)
     )
 
 

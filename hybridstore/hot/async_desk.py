@@ -48,8 +48,8 @@ class AsyncDesk(AsyncBooksDesk):
     async def record_balance_update(
         self,
         asset: str,
-        balance: Money,
-        hold_trade: Money = 0,
+        balance: Money | None,
+        hold_trade: Money | None = 0,
         source: str = "",
         *,
         durability: Durability | None = None,
@@ -59,11 +59,12 @@ class AsyncDesk(AsyncBooksDesk):
 
         Args:
             asset: The asset.
-            balance: Total held, in units of the asset.
-            hold_trade: Held back for open orders.
+            balance: Total held, in units of the asset; None where the source tells only what is available.
+            hold_trade: Held back for open orders; None where unknown.
             source: Where the figure came from.
             durability: "full", "normal", or None for the store's own.
-            **details: account, reason, sync_status, changed_at, exchange_at, debt.
+            **details: account, reason, sync_status, changed_at, exchange_at, debt, available, reported; see
+                :func:`hybridstore.hot.balances.prepare_balance`.
 
         Returns:
             The balance as recorded; it is durable.

@@ -22,7 +22,7 @@ from hybridstore.schema.books import BALANCE_HISTORY
 from hybridstore.schema.types import EXACT, MONEY_INTEGER_DIGITS, money_text
 
 REPORT_KEY = ("account", "asset", "changed_at", "source")
-_TOLD = ("balance", "hold_trade", "available", "reason", "sync_status", "exchange_at")
+_TOLD = ("balance", "hold_trade", "available", "debt", "reason", "sync_status", "reported", "exchange_at")
 """What is told of a balance; its change is computed from it."""
 _PERCENT_PLACES = Decimal("1E-8")
 _DIVISION = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[])

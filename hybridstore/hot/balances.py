@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from hybridstore.hot.balance_history import change_from, settle_report
 from hybridstore.hot.commits import touches
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
+from hybridstore.schema.plain import check_json
 from hybridstore.schema.types import (
     EXACT,
     check_name,
@@ -40,8 +41,8 @@ class Balance(Record, frozen=True, gc=False):
         account: Whose it is.
         asset: The asset.
         balance: Total held, in units of the asset.
-        hold_trade: Held back for open orders.
-        available: balance - hold_trade.
+        hold_trade: Held back for open orders; None where unknown.
+        available: As it was told, else balance - hold_trade; None where unknown.
         debt: Borrowed; None where unknown.
         source: Where the figure came from.
         updated_at: The moment the figure is of, UTC.
@@ -51,8 +52,8 @@ class Balance(Record, frozen=True, gc=False):
     account: str
     asset: str
     balance: Decimal
-    hold_trade: Decimal
-    available: Decimal
+    hold_trade: Decimal | None
+    available: Decimal | None
     debt: Decimal | None
     source: str
     updated_at: datetime
@@ -65,16 +66,17 @@ class BalanceUpdate(msgspec.Struct, frozen=True, gc=False):
     account: str
     asset: str
     balance: Decimal
-    hold: Decimal
-    available: Decimal
+    hold: Decimal | None
+    available: Decimal | None
     debt: Decimal | None
     balance_text: str
-    hold_text: str
-    available_text: str
+    hold_text: str | None
+    available_text: str | None
     debt_text: str | None
     reason: str | None
     source: str
     sync_status: str | None
+    reported: str | None
     changed_us: int | None
     exchange_us: int | None
 
@@ -87,8 +89,8 @@ class _Last(msgspec.Struct, frozen=True, gc=False):
 
 def prepare_balance(
     asset: str,
-    balance: Money,
-    hold_trade: Money = 0,
+    balance: Money | None,
+    hold_trade: Money | None = 0,
     source: str = "",
     *,
     account: str = DEFAULT_ACCOUNT,
@@ -97,20 +99,26 @@ def prepare_balance(
     changed_at: Moment | None = None,
     exchange_at: Moment | None = None,
     debt: Money | None = None,
+    available: Money | None = None,
+    reported: Mapping[str, object] | None = None,
 ) -> BalanceUpdate:
     """Take a balance through the door.
 
     Args:
         asset: The asset.
-        balance: Total held, in units of the asset.
-        hold_trade: Held back for open orders.
+        balance: Total held, in units of the asset; None where the source tells only parts of it: then what is
+            available and held counts, and ``reported`` says that no total was told.
+        hold_trade: Held back for open orders; None where nobody tells: then it is what is not available, and unknown
+            where that is not told either.
         source: Where the figure came from.
         account: Whose it is.
         reason: Why it changed.
         sync_status: What the caller says of its synchronisation.
         changed_at: The moment the figure is of; None means the commit's time.
         exchange_at: The exchange's own time.
-        debt: Borrowed.
+        debt: Borrowed; None where unknown.
+        available: What the source says is free; None computes it where it can be.
+        reported: What else the source tells, as staked or interest: kept as it is.
 
     Returns:
         The checked update.
@@ -118,33 +126,93 @@ def prepare_balance(
     Raises:
         InvalidValue: A value does not fit; it is named.
     """
+    if balance is None:
+        balance, reported = _from_parts(asset, available, hold_trade, debt, reported)
     total = to_decimal(balance, "balance")
     total_text = money_text(total, "balance")
-    hold = to_decimal(hold_trade, "hold_trade")
-    if hold:
-        hold_text = money_text(hold, "hold_trade")
-        available = _subtract(total, hold)
-        available_text = money_text(available, "available")
-    else:
-        hold, hold_text, available, available_text = _ZERO, "0", total, total_text
+    hold = None if hold_trade is None else to_decimal(hold_trade, "hold_trade")
+    if hold is None and available is not None and not _is_partial(reported):
+        hold = _subtract(total, to_decimal(available, "available"))
+        reported = {"used": None, **(reported or {})}
+    hold_text = None if hold is None else money_text(hold, "hold_trade") if hold else "0"
+    free: Decimal | None = None
+    free_text: str | None = None
+    if available is not None:
+        free = to_decimal(available, "available")
+        free_text = money_text(free, "available")
+    elif hold:
+        free = _subtract(total, hold)
+        free_text = money_text(free, "available")
+    elif hold is not None:
+        free, free_text = total, total_text
     owed = None if debt is None else to_decimal(debt, "debt")
     return BalanceUpdate(
         check_name(account, "account"),
         check_name(asset, "asset"),
         total,
         hold,
-        available,
+        free,
         owed,
         total_text,
         hold_text,
-        available_text,
+        free_text,
         None if owed is None else money_text(owed, "debt"),
         None if reason is None else check_text(reason, "reason"),
         check_text(source, "source"),
         None if sync_status is None else check_text(sync_status, "sync_status"),
+        None if reported is None else check_json(_plain(reported), "reported"),
         None if changed_at is None else check_timestamp(changed_at, "changed_at"),
         None if exchange_at is None else check_timestamp(exchange_at, "exchange_at"),
     )
+
+
+def _from_parts(
+    asset: str,
+    available: Money | None,
+    hold_trade: Money | None,
+    debt: Money | None,
+    reported: Mapping[str, object] | None,
+) -> tuple[Decimal, Mapping[str, object]]:
+    """Return what there is at least, and what the source told of it."""
+    parts = {"free": available, "used": hold_trade, "debt": debt}
+    told = {name: None if part is None else to_decimal(part, name) for name, part in parts.items()}
+    known = [part for part in (told["free"], told["used"]) if part is not None]
+    if told["free"] is None:
+        raise InvalidValue(
+            f"balance=None of {asset!r}: neither a total nor what is available",
+            hint="give balance, or available where the source tells no total",
+        )
+    total = known[0] if len(known) == 1 else EXACT.add(known[0], known[1])
+    return total, {
+        "total": None,
+        **{name: None if part is None else money_text(part, name) for name, part in told.items()},
+        **(reported or {}),
+    }
+
+
+def told_of(row: Mapping[str, Any]) -> dict[str, Decimal | None]:
+    """Return what a source told of a balance.
+
+    Args:
+        row: A row of ``balance_history`` by column.
+
+    Returns:
+        total, free, used and debt; None where it told none. ``free`` is there, too, where it follows from the others.
+    """
+    names = {"total": "balance", "free": "available", "used": "hold_trade", "debt": "debt"}
+    reported = row["reported"]
+    told = (msgspec.json.decode(reported) if isinstance(reported, str) else reported) or {}
+    values = {name: told.get(name, row[column]) for name, column in names.items()}
+    return {name: None if value is None else Decimal(value) for name, value in values.items()}
+
+
+def _plain(reported: Mapping[str, object]) -> dict[str, object]:
+    """Amounts as everywhere: plain text, no exponent."""
+    return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in reported.items()}
+
+
+def _is_partial(reported: Mapping[str, object] | None) -> bool:
+    return reported is not None and reported.get("total", "") is None
 
 
 def prepare_balances(rows: Iterable[object], account: str = DEFAULT_ACCOUNT) -> list[BalanceUpdate]:
@@ -295,8 +363,9 @@ def _history_row(
 ) -> tuple[Any, ...]:
     change, percentage = (None, None) if before is None else change_from(before, update.balance)
     return (
-        update.account, update.asset, update.balance_text, update.hold_text, update.available_text, change,
-        percentage, update.reason, update.source, update.sync_status, changed_us, update.exchange_us, ts_us,
+        update.account, update.asset, update.balance_text, update.hold_text, update.available_text, update.debt_text,
+        change, percentage, update.reason, update.source, update.sync_status, update.reported, changed_us,
+        update.exchange_us, ts_us,
     )  # fmt: skip
 
 

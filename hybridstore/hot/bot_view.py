@@ -40,7 +40,12 @@ class BotView(Generic[Store]):
         self._acts = {"account": account, "bot": bot, "strategy": strategy}
 
     def record_balance_update(
-        self, asset: str, balance: Money, hold_trade: Money = 0, source: str = "", **details: Any
+        self,
+        asset: str,
+        balance: Money | None,
+        hold_trade: Money | None = 0,
+        source: str = "",
+        **details: Any,
     ) -> Any:
         """Record a balance of the bot's account.
 

@@ -55,8 +55,8 @@ class Desk(BooksDesk):
     def record_balance_update(
         self,
         asset: str,
-        balance: Money,
-        hold_trade: Money = 0,
+        balance: Money | None,
+        hold_trade: Money | None = 0,
         source: str = "",
         *,
         durability: Durability | None = None,
@@ -66,11 +66,12 @@ class Desk(BooksDesk):
 
         Args:
             asset: The asset.
-            balance: Total held, in units of the asset.
-            hold_trade: Held back for open orders.
+            balance: Total held, in units of the asset; None where the source tells only what is available.
+            hold_trade: Held back for open orders; None where unknown.
             source: Where the figure came from.
             durability: "full", "normal", or None for the store's own.
-            **details: account, reason, sync_status, changed_at, exchange_at, debt.
+            **details: account, reason, sync_status, changed_at, exchange_at, debt, available, reported; see
+                :func:`hybridstore.hot.balances.prepare_balance`.
 
         Returns:
             The balance as recorded; it is durable.

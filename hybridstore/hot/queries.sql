@@ -92,14 +92,14 @@ ORDER BY executed_at DESC, id DESC LIMIT 1
 
 -- name: balances_at
 -- What is known of a balance at one moment from one source.
-SELECT id, account, asset, balance, hold_trade, available, change, change_percentage, reason, source,
-  sync_status, changed_at, exchange_at, recorded_at
+SELECT id, account, asset, balance, hold_trade, available, debt, change, change_percentage, reason, source,
+  sync_status, reported, changed_at, exchange_at, recorded_at
 FROM balance_history WHERE asset = ? AND changed_at = ? AND account = ? AND source = ?
 
 -- name: rewrite_balance_history
 -- Another content of a report of a balance.
-UPDATE balance_history SET account = ?, asset = ?, balance = ?, hold_trade = ?, available = ?, change = ?, change_percentage = ?,
-  reason = ?, source = ?, sync_status = ?, changed_at = ?, exchange_at = ?, recorded_at = ?
+UPDATE balance_history SET account = ?, asset = ?, balance = ?, hold_trade = ?, available = ?, debt = ?, change = ?,
+  change_percentage = ?, reason = ?, source = ?, sync_status = ?, reported = ?, changed_at = ?, exchange_at = ?, recorded_at = ?
 WHERE id = ?
 
 -- name: trades_of_id

@@ -7,9 +7,11 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from hybridstore.errors import InvalidValue
+from hybridstore.hot.balances import prepare_balance
 from hybridstore.integrations.balance_shapes import Told, exact_balance, told_by, told_by_call
 from hybridstore.integrations.balance_times import BalanceTimes
 from hybridstore.integrations.calls import Call
@@ -231,7 +233,7 @@ class BalanceWatch:
                 target.integration.refuse(told, error)
                 return
             known = self._known.get(event.asset) if is_new else None
-            if known is None or (known.balance, known.hold_trade) != (event.balance, event.hold):
+            if known is None or (known.balance, known.hold_trade) != _counted(event):
                 was_told = None if event.changed_at is now else event.changed_at
                 event = event._replace(changed_at=self._times.place(event.asset, was_told, now))
                 target.put(event, functools.partial(_record, target, event), is_figure=True)
@@ -268,9 +270,15 @@ def _merged(shown: Told, told: Told) -> Told:
     )
 
 
+def _counted(event: BalanceSeen) -> tuple[Decimal, Decimal | None]:
+    """Return balance and hold as the store takes them."""
+    update = prepare_balance(event.asset, event.balance, event.hold, available=event.available)
+    return update.balance, update.hold
+
+
 async def _record(target: Target, event: BalanceSeen) -> None:
     await target.storage.record_balance_update(
         event.asset, event.balance, event.hold, event.source,
         account=target.account, reason=event.reason, changed_at=event.changed_at, exchange_at=event.exchange_at,
-        debt=event.debt,
+        debt=event.debt, available=event.available, reported=event.reported,
     )  # fmt: skip

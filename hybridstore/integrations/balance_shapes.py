@@ -29,7 +29,6 @@ from hybridstore.integrations.fields import (
     plain,
     word,
 )
-from hybridstore.schema.types import EXACT
 
 _CALL_ASSET = (*ASSET, "name", "code", "key")
 _NO_ASSETS = {
@@ -39,6 +38,7 @@ _NO_ASSETS = {
         "info", "success", "code", "status", "error", "type", "id", "seq", "sequence", "version", "nonce", "e", "u",
     )
 }  # fmt: skip
+_PARTS = {plain(name) for name in (*FREE, *USED)}
 _DEPTH_MAX = 6
 
 
@@ -49,6 +49,9 @@ class Told(NamedTuple):
         asset: The asset.
         total, free, used, debt: Figures; None where absent.
         source, reason, changed_at, exchange_at: What was said about it; None where absent.
+        more: Other figures of the asset by name, as staked or interest.
+        in_parts: Whether the source has a place for what is free or held, even an empty one. Of a bare figure nothing
+            is held back, as in ``record_balance_update``.
     """
 
     asset: str
@@ -60,6 +63,8 @@ class Told(NamedTuple):
     reason: str | None = None
     changed_at: Any = None
     exchange_at: Any = None
+    more: tuple[tuple[str, Any], ...] = ()
+    in_parts: bool = False
 
     @property
     def figures(self) -> tuple[Any, ...]:
@@ -220,7 +225,8 @@ def _columns(value: Mapping[Any, Any], fields: Fields) -> Iterator[Told]:
         return
     by_asset = [column or {} for column in columns]
     for asset in dict.fromkeys([*by_asset[0], *by_asset[1]]):
-        yield _described(Told(asset, *(column.get(asset) for column in by_asset)), fields)
+        total, free, used, debt = (column.get(asset) for column in by_asset)
+        yield _described(Told(asset, total, free, used, debt, in_parts=True), fields)
 
 
 def _from_payload(fields: Fields, depth: int) -> Iterator[Told]:
@@ -241,6 +247,7 @@ def _entry(fields: Fields, asset: str, around: Told | None = None) -> Told | Non
     if total is None and free is None:
         return None
     entry = _described(Told(asset, total, free, used, _figure(fields.get(DEBT))), fields)
+    entry = entry._replace(more=_more(fields.source), in_parts=_has_parts(fields.source))
     if around is None:
         return entry
     return entry._replace(
@@ -248,6 +255,23 @@ def _entry(fields: Fields, asset: str, around: Told | None = None) -> Told | Non
         reason=entry.reason or around.reason,
         changed_at=around.changed_at if entry.changed_at is None else entry.changed_at,
         exchange_at=around.exchange_at if entry.exchange_at is None else entry.exchange_at,
+    )
+
+
+def _has_parts(entry: object) -> bool:
+    return isinstance(entry, Mapping) and any(plain(str(name)) in _PARTS for name in entry)
+
+
+def _more(entry: object) -> tuple[tuple[str, Any], ...]:
+    """Return what an entry tells beside what is known by name; of a mapping only, whose keys are all its own."""
+    if not isinstance(entry, Mapping):
+        return ()
+    return tuple(
+        [
+            (name, value)
+            for name, value in entry.items()
+            if is_number(value) and plain(str(name)) not in _NO_ASSETS
+        ]
     )
 
 
@@ -275,32 +299,28 @@ def exact_balance(told: Told, exact: Exact, source: str, seen_at: datetime) -> B
         seen_at: When it was seen, if it does not say when it was.
 
     Returns:
-        The balance. Where only the free part is known, it and what is held make the total.
+        The balance, each figure as it was told.
 
     Raises:
         InvalidValue: A figure is missing, not finite, or refused.
     """
-    free = None if told.free is None else exact.amount(told.free, "free")
-    used = None if told.used is None else exact.amount(told.used, "hold")
-    if told.total is not None:
-        total = exact.amount(told.total, "balance")
-    elif free is not None:
-        total = EXACT.add(free, used or 0)
-    else:
+    if told.total is None and told.free is None:
         raise InvalidValue(f"the balance of {told.asset} is missing")
-    hold = (
-        used
-        if used is not None
-        else EXACT.subtract(total, free)
-        if free is not None
-        else exact.amount(0, "hold")
-    )
+    figures = {"balance": told.total, "available": told.free, "hold": told.used, "debt": told.debt}
+    amounts = {
+        name: None if figure is None else exact.amount(figure, name) for name, figure in figures.items()
+    }
+    more = {name: exact.amount(figure, name) for name, figure in told.more}
+    if told.used is None and told.free is None and not told.in_parts:
+        amounts["hold"] = exact.amount(0, "hold")
     changed_at = exact.moment(told.changed_at)
     return BalanceSeen(
         told.asset,
-        total,
-        hold,
-        None if told.debt is None else exact.amount(told.debt, "debt"),
+        amounts["balance"],
+        amounts["hold"],
+        amounts["available"],
+        amounts["debt"],
+        more or None,
         told.source or source,
         told.reason,
         changed_at or seen_at,

@@ -13,8 +13,10 @@ class BalanceSeen(NamedTuple):
     Attributes:
         asset: The asset.
         balance: Total held, in units of the asset.
-        hold: Held back for open orders.
+        hold: Held back for open orders; None where nobody told.
+        available: What is free, where it was told.
         debt: Borrowed.
+        reported: What else was told.
         source: Where the figure came from.
         reason: Why it changed.
         changed_at: The moment the figure is of, UTC.
@@ -22,9 +24,11 @@ class BalanceSeen(NamedTuple):
     """
 
     asset: str
-    balance: Decimal
-    hold: Decimal
+    balance: Decimal | None
+    hold: Decimal | None
+    available: Decimal | None
     debt: Decimal | None
+    reported: dict[str, Any] | None
     source: str
     reason: str | None
     changed_at: datetime

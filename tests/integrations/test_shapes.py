@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InvalidValue
+from hybridstore.hot.balances import prepare_balance
 from hybridstore.integrations.balance_shapes import exact_balance, told_by, told_by_call
 from hybridstore.integrations.calls import Call
 from hybridstore.integrations.exact import Exact
@@ -98,8 +99,9 @@ def test_one_account_in_every_shape_is_the_same(
         "ccxt": {**entries, **columns, "info": {"x": 1}, "timestamp": 1_785_585_600_000, "datetime": None},
     }
     found = [exact_balance(told, Exact(), "test", AT) for told in told_by(shapes[wrap])]
-    assert {each.asset: (each.balance, each.hold) for each in found} == {
-        name: (free + used, used) for name, (free, used) in assets.items()
+    taken = [prepare_balance(each.asset, each.balance, each.hold, available=each.available) for each in found]
+    assert {each.asset: (each.balance, each.hold, each.available) for each in taken} == {
+        name: (free + used, used, free) for name, (free, used) in assets.items()
     }
     if wrap == "ccxt":
         assert {each.changed_at for each in found} == {AT}
