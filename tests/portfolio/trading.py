@@ -17,7 +17,8 @@ OPENING = {"BTC": Decimal(50), "USDT": Decimal(1_000_000), "ETH": Decimal(500), 
 _PRICES = {"BTC/USDT": "50000", "ETH/USDT": "3000", "ETH/BTC": "0.06"}
 _PLACES = {"BTC/USDT": 2, "ETH/USDT": 2, "ETH/BTC": 6}
 _RATES = ("0.001", "0.00075", "0.0002", "-0.0001")
-_BNB = Decimal(600)
+_BNB = {"USDT": Decimal(600), "BTC": Decimal("0.01")}
+"""Its price by quote: fees in it have many digits in every market, so that no two are the same by chance."""
 _STEP_US = 100_000
 
 
@@ -124,7 +125,7 @@ def _told(rng: Random, number: int, moment_us: int) -> Told:
     notional = price * amount
     rate = Decimal(rng.choice(_RATES))
     asset = rng.choice((market.base, market.quote, "BNB", None))
-    whole = {market.base: amount, market.quote: notional, "BNB": notional / _BNB}
+    whole = {market.base: amount, market.quote: notional, "BNB": notional / _BNB[market.quote]}
     fees = () if asset is None else ((asset, round(whole[asset] * rate, 8)),)
     return told_of(
         KnownFill(
