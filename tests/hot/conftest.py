@@ -34,6 +34,14 @@ def store(root: Path, clock: ManualClock) -> Iterator[HybridStore]:
 
 
 @pytest.fixture
+def hasty(root: Path, clock: ManualClock) -> Iterator[HybridStore]:
+    """Return such a store that waits a tenth of a second at the most for a move that has claimed what is to change."""
+    config = DatabaseConfig(database_path=str(root / DATABASE_NAME), busy_timeout_ms=100)
+    with HybridStore(config=config, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
 def opened(root: Path) -> Iterator[Callable[..., HybridStore]]:
     """Return what opens a store with settings; it is closed at the end."""
     with ExitStack() as stack:

@@ -203,9 +203,9 @@ def test_a_fill_is_one_commit(store: HybridStore) -> None:
     assert len(found) == 1
 
 
-def test_a_late_fill_of_a_day_that_is_being_archived(store: HybridStore, clock: ManualClock) -> None:
+def test_a_late_fill_of_a_day_that_is_being_archived(hasty: HybridStore, clock: ManualClock) -> None:
     """New rows are behind the claim; changing a claimed one is refused, retryable by name, and nothing is half done."""
-    store.record_fill(PERP, "buy", 100, 1, trade_id="1", executed_at=START_US)
+    hasty.record_fill(PERP, "buy", 100, 1, trade_id="1", executed_at=START_US)
 
     def claim(session: WriteSession) -> None:
         day = START_US - START_US % DAY_US
@@ -225,16 +225,16 @@ def test_a_late_fill_of_a_day_that_is_being_archived(store: HybridStore, clock: 
         )
         session.run("insert_archive_moves", row)
 
-    store.database.writer.call(claim)
-    late = store.record_fill(PERP, "buy", 100, 1, trade_id="2", executed_at=START_US)
+    hasty.database.writer.call(claim)
+    late = hasty.record_fill(PERP, "buy", 100, 1, trade_id="2", executed_at=START_US)
     assert late.position is not None
     assert late.position.amount == 2
-    before = contents(store)
+    before = contents(hasty)
     with pytest.raises(Conflict, match="its day is being archived") as caught:
-        store.record_fill(PERP, "buy", 105, 1, trade_id="1", executed_at=START_US)
+        hasty.record_fill(PERP, "buy", 105, 1, trade_id="1", executed_at=START_US)
     assert caught.value.hint is not None
     assert "again" in caught.value.hint
-    assert contents(store) == before
+    assert contents(hasty) == before
 
 
 def test_every_fill_has_ledger_entries_of_its_own(store: HybridStore) -> None:

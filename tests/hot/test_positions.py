@@ -289,9 +289,9 @@ def test_closed_positions_leave_with_their_day_and_the_open_ones_stay(
     assert store.close_position("open", 120).realized_pnl == 20
 
 
-def test_closing_into_a_day_that_is_being_archived_is_refused_whole(store: HybridStore) -> None:
+def test_closing_into_a_day_that_is_being_archived_is_refused_whole(hasty: HybridStore) -> None:
     """A late closing would join rows that are already written to a file; the position stays open until it may."""
-    store.create_position("p", PERP, "LONG", 1, 100, opened_at=START_US - 2 * DAY_US)
+    hasty.create_position("p", PERP, "LONG", 1, 100, opened_at=START_US - 2 * DAY_US)
     day = START_US - START_US % DAY_US - DAY_US
 
     def claim(session: WriteSession, state: str) -> None:
@@ -311,16 +311,16 @@ def test_closing_into_a_day_that_is_being_archived_is_refused_whole(store: Hybri
         )
         session.run("upsert_archive_moves", row)
 
-    store.database.writer.call(claim, "claimed")
-    before = contents(store)
+    hasty.database.writer.call(claim, "claimed")
+    before = contents(hasty)
     with pytest.raises(Conflict, match=r"being archived.*do it again"):
-        store.close_position("p", 110, closed_at=day + 5)
+        hasty.close_position("p", 110, closed_at=day + 5)
     with pytest.raises(Conflict, match=r"being archived.*do it again"):
-        store.record_fill(PERP, "sell", 110, 1, executed_at=day + 5)
-    assert contents(store) == before
-    assert store.record_mark(PERP, mark=105) == 1
-    store.database.writer.call(claim, "done")
-    assert store.close_position("p", 110, closed_at=day + 5).realized_pnl == 10
+        hasty.record_fill(PERP, "sell", 110, 1, executed_at=day + 5)
+    assert contents(hasty) == before
+    assert hasty.record_mark(PERP, mark=105) == 1
+    hasty.database.writer.call(claim, "done")
+    assert hasty.close_position("p", 110, closed_at=day + 5).realized_pnl == 10
 
 
 def test_what_an_account_owes_is_not_its_equity(store: HybridStore) -> None:

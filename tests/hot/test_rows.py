@@ -127,8 +127,8 @@ def test_what_the_store_keeps_itself_is_not_inserted(store: HybridStore, dataset
         store.insert(dataset, [])
 
 
-def test_a_row_of_a_day_that_is_being_archived_is_not_changed(store: HybridStore) -> None:
-    store.record_candles([candle(1), candle(1, START_US + DAY_US)])
+def test_a_row_of_a_day_that_is_being_archived_is_not_changed(hasty: HybridStore) -> None:
+    hasty.record_candles([candle(1), candle(1, START_US + DAY_US)])
 
     def claim(session: WriteSession) -> None:
         day = START_US - START_US % DAY_US
@@ -148,14 +148,14 @@ def test_a_row_of_a_day_that_is_being_archived_is_not_changed(store: HybridStore
         )
         session.run("insert_archive_moves", row)
 
-    store.database.writer.call(claim)
-    before = contents(store)
+    hasty.database.writer.call(claim)
+    before = contents(hasty)
     with pytest.raises(Conflict, match=r"candles symbol='BTC/USDT'.*is being archived") as caught:
-        store.record_candles([candle(1, START_US + 1), candle(2)])
+        hasty.record_candles([candle(1, START_US + 1), candle(2)])
     assert caught.value.hint is not None
-    assert contents(store) == before
-    assert store.record_candles([candle(1)]) == RowCounts(0, 1)
-    assert store.record_candles([candle(2, START_US + DAY_US)]) == RowCounts(0, 0, 1)
+    assert contents(hasty) == before
+    assert hasty.record_candles([candle(1)]) == RowCounts(0, 1)
+    assert hasty.record_candles([candle(2, START_US + DAY_US)]) == RowCounts(0, 0, 1)
 
 
 def test_orders_overwrite_older_reports_and_only_those(store: HybridStore) -> None:
