@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from hybridstore.cli.options import Account, At, Csv, Json, Output, Root, existing_root
-from hybridstore.cli.printing import json_text, table_of, warn, write_text
+from hybridstore.cli.printing import json_text, print_table, warn, write_text
 from hybridstore.errors import ConfigError, InvalidValue
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.portfolio.money import add
@@ -103,12 +103,12 @@ def _show(found: Lots, console: Console, *, totals: bool) -> None:
         _show_rows(
             console,
             "Disposals",
-            ("method", "disposed at", "symbol", "side", "kind", "amount", "cost", "proceeds", "fees", "net gain", "in",
+            ("method", "symbol", "disposed at", "amount", "net gain", "in", "kind", "side", "proceeds", "cost", "fees",
              "acquired at"),
             [
-                (one.plan if one.plan == one.method else f"{one.plan}: {one.method}", one.disposed_at, one.symbol,
-                 one.side, one.kind, one.amount, one.cost, one.proceeds, add(one.acquisition_fee, one.disposal_fee),
-                 one.gain_net, one.currency, one.acquired_at or one.basis)
+                (one.plan if one.plan == one.method else f"{one.plan}: {one.method}", one.symbol, one.disposed_at,
+                 one.amount, one.gain_net, one.currency, one.kind, one.side, one.proceeds, one.cost,
+                 add(one.acquisition_fee, one.disposal_fee), one.acquired_at or one.basis)
                 for one in found.disposals[-_ROWS_MAX:]
             ],
             len(found.disposals),
@@ -126,24 +126,25 @@ def _show(found: Lots, console: Console, *, totals: bool) -> None:
         )  # fmt: skip
     for title, sums in (("Years", found.years), ("Totals", found.totals)):
         rows = [
-            (one.plan, one.year or "all", one.symbol or "all", one.disposals, one.cost, one.proceeds, one.gain,
-             add(one.acquisition_fees, one.disposal_fees), one.gain_net, one.currency, fees_text(one.other_fees))
+            (one.plan, one.year or "all", one.symbol or "all", one.gain_net, one.currency, one.gain,
+             add(one.acquisition_fees, one.disposal_fees), fees_text(one.other_fees), one.proceeds, one.cost,
+             one.disposals)
             for one in sums
         ]  # fmt: skip
         columns = (
             "method",
             "year",
             "symbol",
-            "disposals",
-            "cost",
-            "proceeds",
-            "gain",
-            "fees",
             "net gain",
             "in",
+            "gain",
+            "fees",
             "other fees",
+            "proceeds",
+            "cost",
+            "disposals",
         )
-        console.print(table_of(title, columns, rows))
+        print_table(console, title, columns, rows)
     for one in found.years:
         if one.unknown_disposals and one.plan == found.years[0].plan:  # it is the same by every method
             warn(
@@ -157,8 +158,5 @@ def _show_rows(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], count: int
 ) -> None:
     shown = list(rows)
-    console.print(
-        table_of(
-            title if count == len(shown) else f"{title}: the last {len(shown)} of {count:,}", columns, shown
-        )
-    )
+    told = title if count == len(shown) else f"{title}: the last {len(shown)} of {count:,}"
+    print_table(console, told, columns, shown)

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from hybridstore.books.reconciliation import LAG_S
 from hybridstore.cli.options import Account, At, Csv, Json, Output, Root, existing_root
-from hybridstore.cli.printing import print_answer, table_of, warn
+from hybridstore.cli.printing import print_answer, print_table, warn
 from hybridstore.errors import ConfigError, InvalidValue
 from hybridstore.hot.balances import DEFAULT_ACCOUNT
 from hybridstore.schema.types import check_timestamp
@@ -134,7 +134,7 @@ def _cell(name: str, value: object) -> object:
 
 def _show(found: Reconciliation, proof: BooksProof | None, console: Console) -> None:
     columns = [name.replace("_", " ") for name in _SHOWN]
-    console.print(table_of(None, columns, [[one[name] for name in _SHOWN] for one in found.assets]))
+    print_table(console, None, columns, [[one[name] for name in _SHOWN] for one in found.assets])
     _tell(console, found.sentences())
     console.print(
         "[green]the books agree with every report[/]"
@@ -144,7 +144,7 @@ def _show(found: Reconciliation, proof: BooksProof | None, console: Console) -> 
     if proof is None:
         return
     terms = [[one[name] for name in _TERMS] for one in proof.assets]
-    console.print(table_of("Proof", [name.replace("_", " ") for name in _TERMS], terms))
+    print_table(console, "Proof", [name.replace("_", " ") for name in _TERMS], terms)
     for fault in proof.faults:
         warn(console, fault.sentence())
     if proof.fault_count > len(proof.faults):
