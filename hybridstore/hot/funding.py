@@ -152,7 +152,8 @@ def write_funding(session: WriteSession, order: FundingOrder) -> FundingResult:
     row[_PLACE["reference"]] = known[_PLACE["reference"]]
     if order.occurred_us is None:
         row[_PLACE["occurred_at"]] = occurred_us = known[_PLACE["occurred_at"]]
-    if enter(session, row, by="funding").outcome == "repeated":
+    # What is taken back is taken back, also if it was before and came again.
+    if enter(session, row, by="funding", force=not order.amount).outcome == "repeated":
         return FundingResult(entry_id, None, repeated=True)
     before = _Paid(
         known[_PLACE["asset"]],

@@ -109,7 +109,7 @@ def void_entry(session: WriteSession, account: str, entry_id: str) -> bool:
         raise NotFound(f"no ledger entry {entry_id!r} of {account}", hint="see the ledger dataset")
     row = list(found[1:])
     row[_PLACE["amount"]] = "0"
-    return enter(session, row).outcome == "corrected"
+    return enter(session, row, force=True).outcome == "corrected"  # also one that was voided before
 
 
 def enter(session: WriteSession, row: list[Any], *, by: Maker = "hand", force: bool = False) -> Outcomes:

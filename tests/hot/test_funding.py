@@ -202,3 +202,16 @@ def test_funding_of_another_moment_or_asset_moves_on_the_position_too(store: Hyb
     events = "SELECT sum(funding_delta), occurred_at FROM position_events WHERE kind <> 'open' GROUP BY 2 ORDER BY 2"
     assert rows(store, events) == [(-6, START_US - DAY_US), (0, START_US)]
     assert store.books.prove().holds
+
+
+def test_what_came_again_is_taken_back_again(store: HybridStore) -> None:
+    store.record_fill(PERP, "buy", 100, 1)
+    for amount in (-5, 0, -6, 0):
+        store.record_funding(PERP, amount, funding_id="x", occurred_at=START_US)
+        assert store.get_open_positions()[0].funding == amount
+    entry = ("default", "d", "deposit", "USDT", 5, None, START_US)
+    store.record_ledger_entries([entry])
+    assert store.void_ledger_entry("d")
+    store.record_ledger_entries([(*entry[:4], 6, None, START_US)])
+    assert store.void_ledger_entry("d")
+    assert rows(store, "SELECT amount FROM ledger_balances") == [("0",)]
