@@ -21,6 +21,7 @@ from hybridstore.portfolio.fill import FillInput
 from hybridstore.portfolio.ledger import fill_entries, fill_reference
 from hybridstore.schema.books import TRADES
 
+_COLUMNS = TRADES.column_names
 _SAME = ("side", "price", "amount")
 _FEES = ("fee", "fee_currency", "fees", "fee_in_quote")
 
@@ -128,7 +129,7 @@ def _stored(order: FillOrder, effect: FillEffect, executed_us: int, ts_us: int) 
         "executed_at": executed_us,
         "recorded_at": ts_us,
     }
-    return [computed[name] if name in computed else columns[name] for name in TRADES.column_names]
+    return [computed[name] if name in computed else columns[name] for name in _COLUMNS]
 
 
 def _find(session: WriteSession, order: FillOrder, key: Key) -> tuple[Stored | None, bool]:

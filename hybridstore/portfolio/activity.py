@@ -68,13 +68,14 @@ def undo_activity(one: Activity, other: Activity) -> Activity:
 def _combine(
     operation: Callable[[Decimal, Decimal], Decimal], one: Activity, other: Activity, trade_count: int
 ) -> Activity:
+    # Most amounts are zero: a fill is no flow, a flow no fill.
     return Activity(
-        operation(one.net_flow, other.net_flow),
-        operation(one.realized, other.realized),
-        operation(one.funding, other.funding),
-        operation(one.fees, other.fees),
-        operation(one.other, other.other),
-        operation(one.volume, other.volume),
+        operation(one.net_flow, other.net_flow) if other.net_flow else one.net_flow,
+        operation(one.realized, other.realized) if other.realized else one.realized,
+        operation(one.funding, other.funding) if other.funding else one.funding,
+        operation(one.fees, other.fees) if other.fees else one.fees,
+        operation(one.other, other.other) if other.other else one.other,
+        operation(one.volume, other.volume) if other.volume else one.volume,
         trade_count,
     )
 
