@@ -43,6 +43,7 @@ _EXPRESSIONS = {
     "reason": "'trade'",
     "source": "'websocket'",
     "debt": "NULL",
+    "told": "'total used'",
     "sync_status": "NULL",
     "reported": "NULL",
     "exchange_at": "NULL",

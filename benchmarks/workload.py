@@ -26,10 +26,12 @@ BalanceTuple = tuple[str, Decimal, Decimal, str, str | None, float, str, None, N
 percentage, status."""
 StoredRow = tuple[Any, ...]
 _HISTORY = (
-    "SELECT account, asset, balance, hold_trade, available, debt, change, change_percentage, reason, source, "
+    "SELECT account, asset, balance, hold_trade, available, debt, told, change, change_percentage, reason, source, "
     "sync_status, reported, changed_at, exchange_at, recorded_at FROM balance_history ORDER BY id"
 )
-_BALANCES = "SELECT account, asset, balance, hold_trade, available, debt, source FROM balances ORDER BY 1, 2"
+_BALANCES = (
+    "SELECT account, asset, balance, hold_trade, available, debt, told, source FROM balances ORDER BY 1, 2"
+)
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 _CHUNK_ROWS = 20_000
 _CACHE_KIB = 128 * 1024
@@ -153,9 +155,26 @@ def stored_updates(root: Path, rows: Iterable[BalanceTuple]) -> list[StoredUpdat
 
 
 def _update(row: StoredRow) -> StoredUpdate:
-    account, asset, balance, hold, available, debt, _, _, _, source, _, _, changed_us, _, recorded_us = row
+    (
+        account,
+        asset,
+        balance,
+        hold,
+        available,
+        debt,
+        told,
+        _,
+        _,
+        _,
+        source,
+        _,
+        _,
+        changed_us,
+        _,
+        recorded_us,
+    ) = row
     return StoredUpdate(
-        row, (account, asset, balance, hold, available, debt, source, changed_us, recorded_us)
+        row, (account, asset, balance, hold, available, debt, told, source, changed_us, recorded_us)
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hybridstore.clock import Clock
 from hybridstore.config import DatabaseConfig, MaintenanceMode, RetentionPolicy
 from hybridstore.hot.async_desk import AsyncDesk
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.optimizer import QueryOptimizer
 from hybridstore.hot.trade_rows import Trade

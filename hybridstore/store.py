@@ -19,7 +19,7 @@ from hybridstore.config import (
     RetentionPolicy,
     load_settings,
 )
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk

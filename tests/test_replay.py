@@ -15,7 +15,8 @@ from hybridstore.aio import TradingBotStorageSystem
 from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.errors import ArchiveCorrupt
 from hybridstore.hot.archived import ArchiveNeeded
-from hybridstore.hot.balances import prepare_balance, write_balance
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balances import write_balance
 from hybridstore.store import HybridStore
 
 NOW_DAY = 20_600

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hybridstore.books.prices import PRICE_AGE_MAX_S
 from hybridstore.books.reconciliation import LAG_S
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 
 if TYPE_CHECKING:
     from hybridstore.books.books import Books

@@ -13,7 +13,7 @@ from hybridstore.books.positions import positions
 from hybridstore.books.prices import PRICE_AGE_MAX_S
 from hybridstore.books.proof import BooksProof, prove_account
 from hybridstore.books.reconciliation import LAG_S, reconcile_account
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 
 if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics

@@ -14,12 +14,12 @@ FROM entries ASOF JOIN asked ON entries.occurred_at <= asked.moment
 GROUP BY moment, asset;
 
 -- name: balance_reports
--- The last report of each asset; of several of one moment the one that was told last.
+-- The last report of each asset that tells how much of it there is; of several of one moment the one that was told last.
 WITH asked AS (SELECT unnest($moments::TIMESTAMPTZ[]) AS moment),
 reports AS (
   SELECT asset, balance, changed_at, id
   FROM balance_history
-  WHERE changed_at <= $until::TIMESTAMPTZ AND account = $account
+  WHERE changed_at <= $until::TIMESTAMPTZ AND account = $account AND balance IS NOT NULL
 )
 SELECT moment, asset, arg_max(balance, (changed_at, id)) AS balance
 FROM reports ASOF JOIN asked ON reports.changed_at <= asked.moment

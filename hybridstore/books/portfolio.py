@@ -31,7 +31,7 @@ from hybridstore.books.position_at import PositionAt, valued
 from hybridstore.books.positions import forget_terms
 from hybridstore.books.prices import PRICE_AGE_MAX_S, Price, age_limit, given_prices
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.portfolio.exposure import Exposure, PositionTerms, measure_exposure
 from hybridstore.portfolio.money import ZERO, add, multiply, round_money, total
 from hybridstore.portfolio.position import OPEN, PositionState
@@ -42,7 +42,7 @@ from hybridstore.schema.types import check_name, check_timestamp, moment
 
 if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics
-    from hybridstore.hot.balances import Moment, Money
+    from hybridstore.hot.balance_updates import Moment, Money
 
 
 class Portfolio(PortfolioSummary, frozen=True, gc=False):

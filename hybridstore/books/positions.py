@@ -27,7 +27,7 @@ from hybridstore.schema.types import check_name, check_timestamp, moment
 if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
-    from hybridstore.hot.balances import Moment, Money
+    from hybridstore.hot.balance_updates import Moment, Money
 
 QUERIES = load_named_sql(__package__, "holdings.sql")
 

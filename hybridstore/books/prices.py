@@ -25,7 +25,7 @@ from hybridstore.schema.types import EPOCH, check_name, money_text, to_decimal
 
 if TYPE_CHECKING:
     from hybridstore.analytics.snapshot import Snapshot
-    from hybridstore.hot.balances import Money
+    from hybridstore.hot.balance_updates import Money
 
 QUERIES = load_named_sql(__package__, "prices.sql")
 PRICE_AGE_MAX_S = 31 * 86_400.0

@@ -32,7 +32,7 @@ from hybridstore.schema.types import EXACT, check_name, check_timestamp, moment,
 if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
-    from hybridstore.hot.balances import Money
+    from hybridstore.hot.balance_updates import Money
 
 QUESTIONS = load_named_sql("hybridstore.books", "reconciliation.sql")
 LAG_S = 10.0

@@ -10,10 +10,10 @@ WHERE account = $account AND amount <> 0
 ORDER BY asset, occurred_at, id;
 
 -- name: balance_reports
--- What the exchange reported, likewise.
+-- What the exchange reported, likewise; a report of parts that says nothing of the whole is left out.
 SELECT asset, balance, epoch_us(changed_at) AS reported_us
 FROM balance_history
-WHERE account = $account
+WHERE account = $account AND balance IS NOT NULL
   AND ($since::TIMESTAMPTZ IS NULL OR changed_at >= $since::TIMESTAMPTZ)
   AND ($until::TIMESTAMPTZ IS NULL OR changed_at < $until::TIMESTAMPTZ)
 ORDER BY asset, changed_at, id;

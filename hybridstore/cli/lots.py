@@ -13,7 +13,7 @@ from rich.console import Console
 from hybridstore.cli.options import Account, At, Csv, Json, Output, Root, existing_root
 from hybridstore.cli.printing import json_text, print_table, warn, write_text
 from hybridstore.errors import ConfigError, InvalidValue
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.portfolio.money import add
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from hybridstore.books.prices import PRICE_AGE_MAX_S
 from hybridstore.cli.options import Account, At, Csv, Json, MaxPriceAge, Output, Root, existing_root
 from hybridstore.cli.printing import print_answer, print_table, warn
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.portfolio.money import ZERO
 from hybridstore.portfolio.summary import Holding, price_symbols
 

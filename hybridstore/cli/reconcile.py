@@ -14,7 +14,7 @@ from hybridstore.books.reconciliation import LAG_S
 from hybridstore.cli.options import Account, At, Csv, Json, Output, Root, existing_root
 from hybridstore.cli.printing import print_answer, print_table, warn
 from hybridstore.errors import ConfigError, InvalidValue
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.schema.types import check_timestamp
 
 if TYPE_CHECKING:

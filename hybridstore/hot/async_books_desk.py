@@ -9,7 +9,7 @@ from typing import Any
 from hybridstore.config import DEFAULT_BASE_CURRENCY, Durability
 from hybridstore.hot.account_sums import AccountSums
 from hybridstore.hot.async_market_desk import AsyncMarketDesk
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.equity import EquitySnapshot, prepare_snapshot, write_snapshot
 from hybridstore.hot.fill_corrections import void_fill

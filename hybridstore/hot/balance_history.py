@@ -22,7 +22,17 @@ from hybridstore.schema.books import BALANCE_HISTORY
 from hybridstore.schema.types import EXACT, MONEY_INTEGER_DIGITS, money_text
 
 REPORT_KEY = ("account", "asset", "changed_at", "source")
-_TOLD = ("balance", "hold_trade", "available", "debt", "reason", "sync_status", "reported", "exchange_at")
+_TOLD = (
+    "balance",
+    "hold_trade",
+    "available",
+    "debt",
+    "told",
+    "reason",
+    "sync_status",
+    "reported",
+    "exchange_at",
+)
 """What is told of a balance; its change is computed from it."""
 _PERCENT_PLACES = Decimal("1E-8")
 _DIVISION = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[])
@@ -96,12 +106,12 @@ def change_from(before: Decimal, balance: Decimal) -> tuple[str, str | None]:
 def _with_change(found: Stored, row: Sequence[Any]) -> list[Any]:
     """Return the corrected row with the change from the same balance before as the row it replaces."""
     corrected = list(row)
-    change = found[1 + _PLACE["change"]]
-    if change is None:
+    change, balance = found[1 + _PLACE["change"]], row[_PLACE["balance"]]
+    if change is None or balance is None:
         figures: tuple[str | None, str | None] = (None, None)
     else:
         before = _subtract(Decimal(found[1 + _PLACE["balance"]]), Decimal(change))
-        figures = change_from(before, Decimal(row[_PLACE["balance"]]))
+        figures = change_from(before, Decimal(balance))
     corrected[_PLACE["change"]], corrected[_PLACE["change_percentage"]] = figures
     return corrected
 

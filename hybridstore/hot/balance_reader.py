@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Balance
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
+from hybridstore.hot.balances import Balance
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.reader import listed
 from hybridstore.schema.types import check_name, moment
@@ -17,12 +18,12 @@ def decode_balance(row: tuple[Any, ...]) -> Balance:
     """Turn a row of ``balances`` into a record.
 
     Args:
-        row: account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at.
+        row: account, asset, balance, hold_trade, available, debt, told, source, updated_at, recorded_at.
 
     Returns:
         The record.
     """
-    account, asset, balance, hold, available, debt, source, updated_us, recorded_us = row
+    account, asset, balance, hold, available, debt, told, source, updated_us, recorded_us = row
     total = Decimal(balance)
     updated = moment(updated_us)
     return Balance(
@@ -32,6 +33,7 @@ def decode_balance(row: tuple[Any, ...]) -> Balance:
         _ZERO if hold == "0" else None if hold is None else Decimal(hold),
         total if available == balance else None if available is None else Decimal(available),
         None if debt is None else Decimal(debt),
+        told,
         source,
         updated,
         updated if recorded_us == updated_us else moment(recorded_us),

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Iterable
 from typing import Any, Generic, TypeVar
 
-from hybridstore.hot.balances import Money
+from hybridstore.hot.balance_updates import Money
 
 Store = TypeVar("Store")
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from hybridstore.hot.account_sums import AccountSums, Sums
-from hybridstore.hot.balances import Moment
+from hybridstore.hot.balance_updates import Moment
 from hybridstore.hot.commits import touches
 from hybridstore.hot.equity_rows import (
     EQUITY_TOUCHES,

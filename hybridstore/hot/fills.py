@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.portfolio.fill import FeeTotals, fee_totals
 from hybridstore.portfolio.symbols import Market, parse_symbol
 from hybridstore.schema.books import TRADES

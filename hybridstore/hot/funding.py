@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.commits import touches
 from hybridstore.hot.fills import check_side
 from hybridstore.hot.ledger import LEDGER_TOUCHES, enter, find_entry

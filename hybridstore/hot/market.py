@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import Moment, Money
+from hybridstore.hot.balance_updates import Moment, Money
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.portfolio.money import round_money

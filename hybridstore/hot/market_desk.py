@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hybridstore.config import Durability
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.equity_rows import rows_operation
 from hybridstore.hot.market import Mark, MarkReader, prepare_mark, prepare_marks, prepare_prices

@@ -7,16 +7,8 @@ from typing import Any
 
 from hybridstore.config import Durability
 from hybridstore.hot.balance_reader import BalanceReader
-from hybridstore.hot.balances import (
-    DEFAULT_ACCOUNT,
-    Balance,
-    Moment,
-    Money,
-    prepare_balance,
-    prepare_balances,
-    write_balance,
-    write_balances,
-)
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money, prepare_balance, prepare_balances
+from hybridstore.hot.balances import Balance, write_balance, write_balances
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.position_marks import price_position
 from hybridstore.hot.position_rows import Position, PositionReader, prepare_position

@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 
 from hybridstore.hot.archived import Wanted, find_archived
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.hot.commits import touches
 from hybridstore.hot.connection import Claimed
 from hybridstore.hot.database import DatabaseManager

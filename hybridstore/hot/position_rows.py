@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import DEFAULT_ACCOUNT, Moment, Money
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.fills import check_contract
 from hybridstore.hot.reader import listed

@@ -19,12 +19,12 @@ SELECT mark, seq, ts FROM commit_clock WHERE slot = 1
 
 -- name: balances_of_account
 -- Latest balance of every asset of an account, as one row.
-SELECT json_group_array(json_array(account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at))
+SELECT json_group_array(json_array(account, asset, balance, hold_trade, available, debt, told, source, updated_at, recorded_at))
 FROM balances WHERE account = ?
 
 -- name: latest_balance
 -- Latest balance of one asset: one search on the primary key.
-SELECT account, asset, balance, hold_trade, available, debt, source, updated_at, recorded_at
+SELECT account, asset, balance, hold_trade, available, debt, told, source, updated_at, recorded_at
 FROM balances WHERE account = ? AND asset = ?
 
 -- name: last_balance
@@ -92,13 +92,13 @@ ORDER BY executed_at DESC, id DESC LIMIT 1
 
 -- name: balances_at
 -- What is known of a balance at one moment from one source.
-SELECT id, account, asset, balance, hold_trade, available, debt, change, change_percentage, reason, source,
+SELECT id, account, asset, balance, hold_trade, available, debt, told, change, change_percentage, reason, source,
   sync_status, reported, changed_at, exchange_at, recorded_at
 FROM balance_history WHERE asset = ? AND changed_at = ? AND account = ? AND source = ?
 
 -- name: rewrite_balance_history
 -- Another content of a report of a balance.
-UPDATE balance_history SET account = ?, asset = ?, balance = ?, hold_trade = ?, available = ?, debt = ?, change = ?,
+UPDATE balance_history SET account = ?, asset = ?, balance = ?, hold_trade = ?, available = ?, debt = ?, told = ?, change = ?,
   change_percentage = ?, reason = ?, source = ?, sync_status = ?, reported = ?, changed_at = ?, exchange_at = ?, recorded_at = ?
 WHERE id = ?
 

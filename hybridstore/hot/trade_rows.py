@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.known import Stored
 from hybridstore.hot.position_rows import Position

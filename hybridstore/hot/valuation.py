@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.reader import Row
 from hybridstore.portfolio.money import ONE, ZERO

@@ -7,12 +7,12 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import prepare_balance
-from hybridstore.integrations.balance_shapes import Told, exact_balance, told_by, told_by_call
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.integrations.balance_entries import Told, exact_balance
+from hybridstore.integrations.balance_shapes import told_by, told_by_call
 from hybridstore.integrations.balance_times import BalanceTimes
 from hybridstore.integrations.calls import Call
 from hybridstore.integrations.events import BalanceSeen
@@ -233,7 +233,7 @@ class BalanceWatch:
                 target.integration.refuse(told, error)
                 return
             known = self._known.get(event.asset) if is_new else None
-            if known is None or (known.balance, known.hold_trade) != _counted(event):
+            if known is None or _differs(known, event):
                 was_told = None if event.changed_at is now else event.changed_at
                 event = event._replace(changed_at=self._times.place(event.asset, was_told, now))
                 target.put(event, functools.partial(_record, target, event), is_figure=True)
@@ -270,10 +270,11 @@ def _merged(shown: Told, told: Told) -> Told:
     )
 
 
-def _counted(event: BalanceSeen) -> tuple[Decimal, Decimal | None]:
-    """Return balance and hold as the store takes them."""
-    update = prepare_balance(event.asset, event.balance, event.hold, available=event.available)
-    return update.balance, update.hold
+def _differs(known: Any, event: BalanceSeen) -> bool:
+    """Return whether balance or hold is not what the store has; of what is not told nothing differs."""
+    told = prepare_balance(event.asset, event.balance, event.hold, available=event.available, debt=event.debt)
+    pairs = ((told.balance, known.balance), (told.hold, known.hold_trade), (told.debt, known.debt))
+    return any(figure is not None and figure != stored for figure, stored in pairs)
 
 
 async def _record(target: Target, event: BalanceSeen) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hybridstore.clock import Clock
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.integrations.balance_hooks import NOUNS, BalanceWatch, find_balances, wanted_methods
 from hybridstore.integrations.bases import StorageBackedBalanceManager, StorageBackedPortfolioManager
 from hybridstore.integrations.calls import OnCall

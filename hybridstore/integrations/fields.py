@@ -15,10 +15,10 @@ from typing import Any, cast
 
 _FIGURE = re.compile(r"[+-]?(\d|\.\d)[\d.]*([eE][+-]?\d+)?\Z", re.ASCII)
 
-ASSET = ("asset", "currency", "coin", "ccy", "token", "symbol", "a")
+ASSET = ("asset", "currency", "coin", "ccy", "token", "symbol", "asset_symbol", "a")
 TOTAL = (
     "balance", "total", "new_balance", "total_balance", "balance_total", "wallet_balance", "current_balance",
-    "cash_bal", "bal", "wb", "total_amount", "amount", "quantity", "qty", "equity",
+    "cash_bal", "bal", "wb", "total_amount", "total_asset", "amount", "quantity", "qty", "equity",
 )  # fmt: skip
 FREE = (
     "free",
@@ -28,13 +28,16 @@ FREE = (
     "avail",
     "avail_bal",
     "available_amount",
+    "available_funds",
+    "available_margin",
     "f",
 )
 USED = (
     "hold_trade", "hold", "used", "locked", "frozen", "held", "on_hold", "reserved", "in_orders", "in_order",
-    "used_balance", "locked_balance", "frozen_bal", "hold_amount", "l",
+    "used_balance", "locked_balance", "frozen_bal", "frozen_balance", "hold_balance", "hold_amount", "holds",
+    "freeze", "l",
 )  # fmt: skip
-DEBT = ("debt", "borrowed", "liability", "liab")
+DEBT = ("debt", "borrowed", "borrow_amount", "borrow", "liability", "liab", "total_liab")
 DELTA = (
     "delta",
     "change",
@@ -49,7 +52,7 @@ SOURCE = ("source", "origin", "provider")
 REASON = ("reason", "close_reason", "exit_reason", "note", "comment")
 TIME = (
     "timestamp", "ts", "time", "datetime", "updated_at", "update_time", "changed_at", "executed_at", "trade_time",
-    "event_time", "last_updated", "last_update", "at", "when", "ts_us", "ts_ms",
+    "event_time", "u_time", "last_updated", "last_update", "at", "when", "ts_us", "ts_ms",
 )  # fmt: skip
 EXCHANGE_TIME = ("exchange_at", "exchange_time", "exchange_timestamp")
 PAYLOAD = (

@@ -23,7 +23,7 @@ import msgspec
 from hybridstore.config import DATABASE_NAME, Durability
 from hybridstore.durable import fsync_file
 from hybridstore.errors import HybridStoreError, QueryTimeout
-from hybridstore.hot.balances import DEFAULT_ACCOUNT
+from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk
 from hybridstore.hot.reader import listed

@@ -40,10 +40,19 @@ BALANCES = Dataset(
     columns=(
         _ACCOUNT,
         _name("asset", "The asset, for example USDT."),
-        _money("balance", "Total held, in units of the asset."),
-        _money("hold_trade", "Held back for open orders; null where nobody told.", nullable=True),
-        _money("available", "As it was told, else balance - hold_trade; null where unknown.", nullable=True),
-        _money("debt", "Borrowed.", nullable=True),
+        _money("balance", "Total held, in units of the asset: as told, else available + hold_trade."),
+        _money(
+            "hold_trade",
+            "Held back for open orders: as told, else balance - available; null where unknown.",
+            nullable=True,
+        ),
+        _money("available", "Free: as told, else balance - hold_trade; null where unknown.", nullable=True),
+        _money("debt", "Borrowed; null where nobody told.", nullable=True),
+        Column(
+            "told",
+            _TEXT,
+            "What the source told, of total, free, used, debt, separated by spaces; the rest follows.",
+        ),
         Column("source", _TEXT, "Where the figure came from, for example websocket."),
         _time("updated_at", "The moment the figure is of."),
         _RECORDED_AT,
@@ -58,10 +67,24 @@ BALANCE_HISTORY = Dataset(
     columns=(
         _ACCOUNT,
         _name("asset", "The asset."),
-        _money("balance", "Total held, in units of the asset."),
-        _money("hold_trade", "Held back for open orders; null where nobody told.", nullable=True),
-        _money("available", "As it was told, else balance - hold_trade; null where unknown.", nullable=True),
+        _money(
+            "balance",
+            "Total held, in units of the asset: as told, else available + hold_trade; null where neither "
+            "a total nor what is available was told.",
+            nullable=True,
+        ),
+        _money(
+            "hold_trade",
+            "Held back for open orders: as told, else balance - available; null where unknown.",
+            nullable=True,
+        ),
+        _money("available", "Free: as told, else balance - hold_trade; null where unknown.", nullable=True),
         _money("debt", "Borrowed; null where nobody told.", nullable=True),
+        Column(
+            "told",
+            _TEXT,
+            "What the source told, of total, free, used, debt, separated by spaces; the rest follows.",
+        ),
         _money(
             "change", "balance minus the one before; null for the first and for one told late.", nullable=True
         ),
@@ -71,7 +94,7 @@ BALANCE_HISTORY = Dataset(
         Column("reason", _TEXT, "Why it changed.", nullable=True),
         Column("source", _TEXT, "Where the figure came from."),
         Column("sync_status", _TEXT, "What the caller said of its synchronisation.", nullable=True),
-        Column("reported", _JSON, "What the source told where the columns cannot say it.", nullable=True),
+        Column("reported", _JSON, "What else the source told, as staked or interest.", nullable=True),
         _time("changed_at", "The moment the figure is of."),
         _time("exchange_at", "The exchange's own time.", nullable=True),
         _RECORDED_AT,

@@ -14,7 +14,7 @@ from hybridstore import HybridStore, ManualClock, TradingBotStorageSystem
 from hybridstore.books.portfolio import Portfolio
 from hybridstore.clock import DAY_US
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import Moment
+from hybridstore.hot.balance_updates import Moment
 from hybridstore.portfolio.summary import PortfolioSummary
 from hybridstore.schema.types import moment
 from tests.hot.books import values

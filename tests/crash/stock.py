@@ -166,6 +166,7 @@ def _balance(rng: random.Random, number: int, ts_us: int) -> Row:
         "balance": total,
         "hold_trade": hold,
         "available": total - hold,
+        "told": "total used",
         "change": None if number == 1 else Decimal(rng.randrange(-(10**9), 10**9)).scaleb(-18),
         "reason": rng.choice((None, "fill", "deposit, with a comma\nand a second line")),
         "source": f"row {number}",

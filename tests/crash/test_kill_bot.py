@@ -162,8 +162,8 @@ class _Campaign:
         "UPDATE positions SET amount = '77' WHERE status = 'OPEN'",
         "UPDATE marks SET mark = '0.5'",
         (
-            "INSERT INTO balance_history (account, asset, balance, hold_trade, available, source, changed_at,"
-            " recorded_at) SELECT account, asset, balance, hold_trade, available, source, changed_at, recorded_at"
+            "INSERT INTO balance_history (account, asset, balance, hold_trade, available, told, source, changed_at,"
+            " recorded_at) SELECT account, asset, balance, hold_trade, available, told, source, changed_at, recorded_at"
             " FROM balance_history"
         ),
     ],

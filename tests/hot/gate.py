@@ -6,7 +6,8 @@ import threading
 from concurrent.futures import Future
 from decimal import Decimal
 
-from hybridstore.hot.balances import Balance, prepare_balance, write_balance
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balances import Balance, write_balance
 from hybridstore.hot.session import WriteSession
 from hybridstore.store import HybridStore
 

@@ -27,7 +27,8 @@ from tests.hot.children import run
 NEVER_CLOSED = """
 import sys
 from hybridstore import HybridStore
-from hybridstore.hot.balances import prepare_balance, write_balance
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balances import write_balance
 
 store = HybridStore(sys.argv[1]).open()
 store.record_balance_update("KEPT", 1)

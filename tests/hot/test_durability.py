@@ -12,7 +12,8 @@ import pytest
 
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import prepare_balance, write_balance
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balances import write_balance
 from hybridstore.hot.session import MEMORY_MAX, WriteSession
 from hybridstore.store import HybridStore
 from tests.hot.books import contents, rows

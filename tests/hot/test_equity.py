@@ -12,7 +12,8 @@ from hybridstore.aio import TradingBotStorageSystem
 from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.errors import InvalidValue, StoreError
 from hybridstore.hot.account_sums import AccountSums
-from hybridstore.hot.balances import prepare_balance, write_balance
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balances import write_balance
 from hybridstore.hot.equity import EquitySnapshot, prepare_snapshot, write_snapshot
 from hybridstore.hot.fills import prepare_fill
 from hybridstore.hot.ledger import write_entries

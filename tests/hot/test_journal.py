@@ -22,7 +22,8 @@ from hybridstore.clock import ManualClock, SystemClock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import InvalidValue, QueryTimeout, StorageFull
 from hybridstore.hot import journal as journal_module
-from hybridstore.hot.balances import prepare_balance, write_balance
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balances import write_balance
 from hybridstore.hot.journal import PERFORMANCE_NAME, TRANSACTIONS_NAME, Journal
 from hybridstore.hot.journal_lines import shape_of
 from hybridstore.hot.session import WriteSession

@@ -14,7 +14,8 @@ import pytest
 from hybridstore.aio import TradingBotStorageSystem
 from hybridstore.config import DATABASE_NAME
 from hybridstore.errors import Conflict, InvalidValue, NotFound, StoreClosed, StoreError
-from hybridstore.hot.balances import prepare_balance, write_balance
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balances import write_balance
 from hybridstore.hot.session import WriteSession
 from hybridstore.store import HybridStore
 from tests.hot.books import commit_seq, contents, rows

@@ -130,11 +130,11 @@ CCXT = {
     "total": {"BTC": 0.5, "USDT": 100.0},
 }
 COLUMNS = {"free": {"BTC": "0.3"}, "used": {"BTC": "0.2"}, "total": {"BTC": "0.5"}}
-BTC = [("BTC", "0.5", "0.2")]
+BTC: list[tuple[str, str, str | None]] = [("BTC", "0.5", "0.2")]
 
-SHAPES: list[tuple[type[Counted], Callable[[Any], object], list[tuple[str, str, str]]]] = [
-    (Setter, lambda m: m.set_balance("BTC", 0.5), [("BTC", "0.5", "0")]),
-    (Setter, lambda m: m.set_balance(currency="BTC", amount="0.5"), [("BTC", "0.5", "0")]),
+SHAPES: list[tuple[type[Counted], Callable[[Any], object], list[tuple[str, str, str | None]]]] = [
+    (Setter, lambda m: m.set_balance("BTC", 0.5), [("BTC", "0.5", None)]),
+    (Setter, lambda m: m.set_balance(currency="BTC", amount="0.5"), [("BTC", "0.5", None)]),
     (OnBalance, lambda m: m.on_balance("BTC", "0.3", "0.2"), BTC),
     (RawMessages, lambda m: m.handle_balance_message(json.dumps(COLUMNS)), BTC),
     (RawMessages, lambda m: m.handle_balance_message('{"asset": "BTC", "total": 0.5, "used": 2e-1}'), BTC),
@@ -143,14 +143,14 @@ SHAPES: list[tuple[type[Counted], Callable[[Any], object], list[tuple[str, str, 
     (CamelCase, lambda m: m.onBalanceUpdate({"data": [{"coin": "BTC", "walletBalance": "0.5", "locked": "0.2"}]}), BTC),
     (Internal, lambda m: m.receive({"ccy": "BTC", "bal": "0.5", "frozenBal": "0.2"}), BTC),
     (Internal, lambda m: m._on_balance([("BTC", "0.5", "0.2")]), BTC),
-    (Batches, lambda m: m.update_balances({"BTC": 0.5, "USDT": Decimal(1)}), [("BTC", "0.5", "0"), ("USDT", "1", "0")]),
+    (Batches, lambda m: m.update_balances({"BTC": 0.5, "ETH": Decimal(1)}), [("BTC", "0.5", None), ("ETH", "1", None)]),
     (Batches, lambda m: m.update_balances({"BTC": {"free": "0.3", "used": "0.2"}}), BTC),
     (Batches, lambda m: m.update_balances([{"asset": "BTC", "free": "0.3", "locked": "0.2"}]), BTC),
     (Batches, lambda m: m.update_balances({"result": {"BTC": {"balance": "0.5", "hold_trade": "0.2"}}}), BTC),
-    (AnyArguments, lambda m: m.update_balance("BTC", Decimal("0.5")), [("BTC", "0.5", "0")]),
+    (AnyArguments, lambda m: m.update_balance("BTC", Decimal("0.5")), [("BTC", "0.5", None)]),
     (AnyArguments, lambda m: m.update_balance(asset="BTC", balance="0.5", hold="0.2"), BTC),
     (AnyArguments, lambda m: m.update_balance("BTC", {"free": "0.3", "used": "0.2"}), BTC),
-    (OtherNames, lambda m: m.update_balance("BTC", 1), [("BTC", "1", "0")]),
+    (OtherNames, lambda m: m.update_balance("BTC", 1), [("BTC", "1", None)]),
 ]  # fmt: skip
 
 
@@ -158,7 +158,7 @@ SHAPES: list[tuple[type[Counted], Callable[[Any], object], list[tuple[str, str, 
 async def test_a_shape_is_read(
     kind: type[Counted],
     act: Callable[[Any], object],
-    expected: list[tuple[str, str, str]],
+    expected: list[tuple[str, str, str | None]],
     storage: TradingBotStorageSystem,
     bridge: StorageIntegrationBridge,
 ) -> None:
@@ -182,7 +182,7 @@ async def test_a_way_of_listening_is_used_and_given_back(
     manager.emit({"SOL": {"free": 3, "used": 0}})
     manager.emit("connected")
     await integration.flush()
-    assert history(storage) == [("BTC", "1", "0"), ("ETH", "2", "1"), ("SOL", "3", "0")]
+    assert history(storage) == [("BTC", "1", None), ("ETH", "2", "1"), ("SOL", "3", "0")]
     assert (integration.errors, integration.ignored) == (0, 1)
     integration.detach()
     assert manager.count() == 0
@@ -214,7 +214,7 @@ async def test_listeners_that_are_awaited(
     assert not told
     assert await told is None
     await bridge.flush()
-    assert history(storage) == [("BTC", "1", "0"), ("ETH", "2", "0")]
+    assert history(storage) == [("BTC", "1", None), ("ETH", "2", None)]
 
 
 async def test_an_object_that_makes_up_attributes_is_not_believed(bridge: StorageIntegrationBridge) -> None:
@@ -260,7 +260,7 @@ async def test_an_asynchronous_getter(
     integration = await bridge.integrate_with_balance_manager(manager, poll_interval_s=NEVER_S)
     manager.update_balance("BTC", "0.5")
     await eventually(lambda: integration.recorded == 2)
-    assert history(storage) == [("BTC", "1", "0"), ("BTC", "1.5", "0")]
+    assert history(storage) == [("BTC", "1", None), ("BTC", "1.5", None)]
 
 
 async def test_a_getter_that_wants_an_asset(

@@ -51,9 +51,9 @@ async def test_calls_inside_calls_are_recorded_once(
     await asyncio.gather(*(manager.handle_balance_message([f"A{number}=1"]) for number in range(3)))
     await integration.flush()
     assert history(storage) == [
-        ("BTC", "1", "0"),
-        ("ETH", "2", "0"),
-        *((f"A{n}", "1", "0") for n in range(3)),
+        ("BTC", "1", None),
+        ("ETH", "2", None),
+        *((f"A{n}", "1", None) for n in range(3)),
     ]
     assert integration.ignored == 0
 
@@ -112,7 +112,7 @@ async def test_a_thread_records_all_of_its_calls_in_order(
 
     await asyncio.to_thread(work)
     await bridge.flush()
-    assert history(storage) == [("BTC", str(number), "0") for number in range(500)]
+    assert history(storage) == [("BTC", str(number), None) for number in range(500)]
 
 
 # -- detaching ----------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ async def test_a_wrong_figure_is_refused_and_the_manager_goes_on(
     integration = await bridge.integrate_with_balance_manager(manager)
     manager.update_balances([{"asset": "BTC", "total": bad}, {"asset": "ETH", "total": 1}])
     await bridge.flush()
-    assert history(storage) == [("ETH", "1", "0")]
+    assert history(storage) == [("ETH", "1", None)]
     assert (manager.calls, integration.errors) == (1, 1)
 
 
@@ -205,7 +205,7 @@ async def test_floats_can_be_refused(storage: TradingBotStorageSystem) -> None:
         manager.set_balance("BTC", 0.1)
         manager.set_balance("BTC", 1)
         await integration.flush()
-        assert history(storage) == [("BTC", "1", "0")]
+        assert history(storage) == [("BTC", "1", None)]
         assert integration.errors == 1
         assert bridge.status()["floats_converted"] == 0
     assert "BTC" in errors[0]

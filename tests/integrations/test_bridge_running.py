@@ -78,7 +78,7 @@ async def test_methods_can_be_named(
     assert manager.tally("btc 5") == "BTC 5"
     manager.assets_now("ETH", 7)
     await integration.flush()
-    assert history(storage) == [("btc", "5", "0"), ("ETH", "7", "0")]
+    assert history(storage) == [("btc", "5", None), ("ETH", "7", None)]
     with pytest.raises(InvalidValue, match="no method 'tell'"):
         await bridge.integrate_with_balance_manager(Peculiar(), update_methods=["tell"])
 
@@ -135,7 +135,7 @@ async def test_an_object_that_takes_no_wrapper_is_watched(
     assert "update_balance" not in integration.how
     manager.update_balance("BTC", 2)
     await eventually(lambda: integration.recorded == 2)
-    assert history(storage) == [("BTC", "1", "0"), ("BTC", "2", "0")]
+    assert history(storage) == [("BTC", "1", None), ("BTC", "2", None)]
 
 
 # -- a store that fails -------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ async def test_a_busy_store_is_tried_again(tmp_path: Path, clock: ManualClock) -
             await eventually(lambda: bridge.status()["retries"] > 1)
             assert integration.recorded == 0
         await integration.flush()
-        assert history(storage) == [("BTC", str(number), "0") for number in range(20)]
+        assert history(storage) == [("BTC", str(number), None) for number in range(20)]
         assert (integration.recorded, integration.errors) == (20, 0)
 
 

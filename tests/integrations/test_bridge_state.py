@@ -41,10 +41,10 @@ async def test_amounts_that_move_are_not_taken_for_balances(
     manager.withdraw("USDT", Decimal(25))
     await integration.flush()
     assert history(storage) == [
-        ("USDT", "100", "0"),
-        ("USDT", "105", "0"),
-        ("BTC", "1", "0"),
-        ("USDT", "80", "0"),
+        ("USDT", "100", None),
+        ("USDT", "105", None),
+        ("BTC", "1", None),
+        ("USDT", "80", None),
     ]
 
 
@@ -78,7 +78,7 @@ async def test_extract_says_what_figures_are(
     )
     manager.emit("BTC", Decimal(1), Decimal(2))
     await integration.flush()
-    assert history(storage) == [("BTC", "2", "0")]
+    assert history(storage) == [("BTC", "2", None)]
 
 
 async def test_a_restart_records_only_what_differs(
@@ -89,7 +89,7 @@ async def test_a_restart_records_only_what_differs(
     manager = SimpleNamespace(balances={"BTC": 1.0, "ETH": 2.0})
     await bridge.integrate_with_balance_manager(manager)
     await bridge.flush()
-    assert history(storage) == [("BTC", "1", "0"), ("ETH", "1", "0"), ("ETH", "2", "0")]
+    assert history(storage) == [("BTC", "1", "0"), ("ETH", "1", "0"), ("ETH", "2", None)]
 
 
 # -- moments ------------------------------------------------------------------------------------------------

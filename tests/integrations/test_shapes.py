@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balances import prepare_balance
-from hybridstore.integrations.balance_shapes import exact_balance, told_by, told_by_call
+from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.integrations.balance_entries import exact_balance
+from hybridstore.integrations.balance_shapes import told_by, told_by_call
 from hybridstore.integrations.calls import Call
 from hybridstore.integrations.exact import Exact
 from hybridstore.integrations.fields import Fields, plain
