@@ -81,7 +81,7 @@ def test_no_rows_give_an_empty_table_of_the_right_schema(database: DatabaseManag
 
 
 def test_a_state_dataset_without_numbers_is_read_whole(database: DatabaseManager) -> None:
-    row = ("main", "BTC", "1.5", "0.5", "1", None, "socket\nline", NOW_US, NOW_US)
+    row = ("main", "BTC", "1.5", "0.5", "1", None, "total used", "socket\nline", NOW_US, NOW_US)
 
     def write(session: WriteSession) -> None:
         session.run("insert_balances", row)
