@@ -25,7 +25,7 @@ from benchmarks.workload import START_S, asset_name, record_market_trades
 from hybridstore.aio import TradingBotStorageSystem
 from hybridstore.clock import DAY_US, SECOND_US
 from hybridstore.operations.maintenance import run_in_process
-from hybridstore.retention.manager import MoveReport
+from hybridstore.retention.progress import MoveReport
 
 ROWS = {"small": 3_000, "full": 1_000_000}
 IDLE_S = {"small": 0.1, "full": 6.0}

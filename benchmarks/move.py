@@ -23,8 +23,8 @@ from hybridstore.clock import DAY_US
 from hybridstore.demo.market import MarketTrade
 from hybridstore.demo.recorded import read_market
 from hybridstore.hot.session import WriteSession
-from hybridstore.retention.manager import MoveReport
 from hybridstore.retention.mover import STEPS
+from hybridstore.retention.progress import MoveReport
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.market import MARKET_TRADES
 from hybridstore.schema.types import check_tick, tick_decimal

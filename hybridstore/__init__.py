@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from hybridstore.integrations.bridge import StorageIntegrationBridge
     from hybridstore.integrations.integration import Integration
     from hybridstore.portfolio.summary import PortfolioSummary
-    from hybridstore.retention.manager import DataRetentionManager, MoveReport
+    from hybridstore.retention.manager import DataRetentionManager
+    from hybridstore.retention.progress import MoveReport
     from hybridstore.schema.dataset import Column, Dataset, Index, Tiering
     from hybridstore.schema.types import LogicalType
     from hybridstore.store import HybridStore
@@ -141,7 +142,8 @@ _ROOMS = {
     "integrations.bridge": "StorageIntegrationBridge",
     "integrations.integration": "Integration",
     "portfolio.summary": "PortfolioSummary",
-    "retention.manager": "DataRetentionManager MoveReport",
+    "retention.manager": "DataRetentionManager",
+    "retention.progress": "MoveReport",
     "schema.dataset": "Column Dataset Index Tiering",
     "schema.types": "LogicalType",
     "store": "HybridStore",

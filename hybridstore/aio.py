@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hybridstore.analytics.result import Result
     from hybridstore.books.async_books import AsyncBooks
     from hybridstore.hot.async_subscription import AsyncSubscription
-    from hybridstore.retention.manager import MoveReport
+    from hybridstore.retention.progress import MoveReport
 
 
 class TradingBotStorageSystem(AsyncDesk):

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from hybridstore.books.books import Books
     from hybridstore.hot.subscription import Subscription
     from hybridstore.operations.supervisor import Supervisor
-    from hybridstore.retention.manager import DataRetentionManager, MoveReport
+    from hybridstore.retention.manager import DataRetentionManager
+    from hybridstore.retention.progress import MoveReport
 
 
 class HybridStore(Desk):

@@ -124,7 +124,7 @@ def test_run_once_moves_what_is_old_and_the_answer_stays(root: Path, run: Run) -
     assert report["rows"] == 4
     assert run("query", question, "--root", str(root), "-f", "csv") == before
     code, out, _ = run("status", "--root", str(root), "--json")
-    assert json.loads(out)["tiers"]["warm"]["rows"] == 4
+    assert json.loads(out)["tiers"]["cold"]["rows"] == 4, "all of their month is older than 30 days"
     assert json.loads(out)["datasets"]["balances"]["hot_rows"] == 1
 
 

@@ -52,13 +52,37 @@ def unit_of(time_us: int) -> tuple[int, int]:
     return start_us, start_us + DAY_US
 
 
+def partition_of(tier: str, time_us: int) -> tuple[int, int]:
+    """Return the period of a tier's partition that a moment falls in: days, cold months, frozen years, all UTC.
+
+    Args:
+        tier: hot, warm, cold or frozen.
+        time_us: Microseconds since 1970-01-01 UTC.
+
+    Returns:
+        First moment of the period and first moment after it, us UTC.
+    """
+    if tier not in {"cold", "frozen"}:
+        return unit_of(time_us)
+    at = _EPOCH + timedelta(microseconds=time_us)
+    month = at.month if tier == "cold" else 1
+    start = datetime(at.year, month, 1, tzinfo=UTC)
+    years, month = divmod(month, 12) if tier == "cold" else (1, 0)
+    end = datetime(at.year + years, month + 1, 1, tzinfo=UTC)
+    return _microseconds(start), _microseconds(end)
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
 def file_path(dataset: str, tier: str, start_us: int, end_us: int, file_id: str) -> str:
-    """Return the path of a file that holds one UTC day of a dataset.
+    """Return the path of a file that holds one UTC day, month or year of a dataset.
 
     Args:
         dataset: The dataset's name.
         tier: hot, warm, cold or frozen.
-        start_us: First moment of the day, us UTC.
+        start_us: First moment of the period, us UTC.
         end_us: First moment after it, us UTC.
         file_id: The file's id, unique for ever.
 
@@ -67,7 +91,11 @@ def file_path(dataset: str, tier: str, start_us: int, end_us: int, file_id: str)
     """
     first = _EPOCH + timedelta(microseconds=start_us)
     last = _EPOCH + timedelta(microseconds=end_us - 1)
-    folder = f"year={first:%Y}/month={first:%m}/day={first:%d}"
+    folder = f"year={first:%Y}"
+    if last - first < timedelta(days=31):
+        folder += f"/month={first:%m}"
+    if last - first < timedelta(days=1):
+        folder += f"/day={first:%d}"
     name = f"{encode_name(dataset)}-{tier}-{first:%Y%m%d}-{last:%Y%m%d}-{encode_name(file_id)}.parquet"
     return f"{ARCHIVES}/{tier}/{encode_name(dataset)}/{folder}/{name}"
 

@@ -67,15 +67,24 @@ class ArchiveLookup:
             files = [
                 file for file in manifests[name] if day is None or file.start_us <= day * DAY_US < file.end_us
             ]
-            known |= self._find(self._database.registry[name], columns, wanted, files)
+            known |= self._find(self._database.registry[name], columns, day, wanted, files)
         return known
 
     def _find(
-        self, dataset: Dataset, columns: tuple[str, ...], wanted: list[Need], files: list[ArchiveFile]
+        self,
+        dataset: Dataset,
+        columns: tuple[str, ...],
+        day: int | None,
+        wanted: list[Need],
+        files: list[ArchiveFile],
     ) -> Known:
         keys = {need.key for need in wanted}
         found: dict[Key, list[Stored]] = defaultdict(list)
         for file in files:
+            if day is not None and not (
+                file.time_min_us < (day + 1) * DAY_US and file.time_max_us >= day * DAY_US
+            ):
+                continue  # one of several files of a month or year; the day's rows are in another
             table = _alike(dataset, self._table(file), columns, keys)
             for row in stored_rows(dataset, table):
                 named = dict(zip(dataset.stored_names, row, strict=True))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hybridstore.retention.manager import MoveReport
+    from hybridstore.retention.progress import MoveReport
 
 CLOCK_DAYS = 45
 """How far the clock is put forward before the tiering job runs."""

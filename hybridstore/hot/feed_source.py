@@ -265,7 +265,7 @@ class Source:
         return transaction.rows(self._back, {"id": row_id, "rows": rows_max})
 
     def moved_since(self, transaction: ReadTransaction, since_us: int, through: int) -> list[Stored]:
-        """Return the files into which rows were moved since a moment.
+        """Return the files that hold what was moved since a moment, and others where some of them were replaced.
 
         Args:
             transaction: The moment to read.
@@ -276,11 +276,10 @@ class Source:
             Rows of ``archive_files``.
         """
         asked = {"dataset": self.name, "since_us": since_us}
-        return [
-            file
-            for file in transaction.rows(self._statements["moved_since"], asked)
-            if file[_FILE["id_min"]] <= through and file[_FILE["replaced_seq"]] is None
-        ]
+        files = transaction.rows(self._statements["moved_since"], asked)
+        if any(file[_FILE["replaced_seq"]] is not None for file in files):  # what they held is in others now
+            files = transaction.rows(self._statements["manifest_of_dataset"], (self.name,))
+        return [file for file in files if file[_FILE["id_min"]] <= through]
 
 
 def _key(entry: Entry) -> Key:

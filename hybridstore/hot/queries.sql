@@ -86,8 +86,8 @@ SELECT id, account, symbol, trade_id, order_id, synthetic_id, side, price, amoun
   quote_amount, fee, fee_currency, fee_in_quote, fees, liquidity, realized_pnl, net_pnl,
   realized_pnl_exchange, position_id, position_side, liquidation, strategy, bot, executed_at, info, recorded_at
 FROM trades WHERE account = ? AND symbol = ? AND executed_at >= ifnull((
-  SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_start_us
-  WHERE dataset = 'trades' AND replaced_seq IS NULL ORDER BY start_us DESC LIMIT 1), 0) AND amount <> '0'
+  SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_end_us
+  WHERE dataset = 'trades' AND replaced_seq IS NULL ORDER BY end_us DESC LIMIT 1), 0) AND amount <> '0'
 ORDER BY executed_at DESC, id DESC LIMIT 1
 
 -- name: balances_at

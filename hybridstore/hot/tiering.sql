@@ -30,10 +30,36 @@ WHERE dataset = ? AND replaced_seq IS NULL ORDER BY start_us, file_id
 SELECT path FROM archive_files
 UNION SELECT path FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
 WHERE state IN ('claimed', 'publishing')
+UNION SELECT path FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
+WHERE state IN ('claimed', 'done') AND state = 'claimed'
 
 -- name: abandoned_paths
 -- Paths of files whose moves were given up before anything of them counted.
 SELECT path FROM archive_moves WHERE state = 'abandoned'
+
+-- name: abandoned_merge_paths
+-- Paths of files whose merges were.
+SELECT path FROM archive_merges WHERE state = 'abandoned'
+
+-- name: open_merges
+-- Merges that have begun and not ended.
+SELECT merge_id, dataset, tier, start_us, end_us, file_id, path, replaces, state, row_count, claimed_at, finished_at
+FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
+WHERE state IN ('claimed', 'done') AND state = 'claimed' ORDER BY claimed_at, merge_id
+
+-- name: merges_to_collect
+-- Merges that ended up to a moment and whose replaced files are not deleted yet.
+SELECT merge_id, dataset, tier, start_us, end_us, file_id, path, replaces, state, row_count, claimed_at, finished_at
+FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
+WHERE state IN ('claimed', 'done') AND state = 'done' AND finished_at <= ? ORDER BY finished_at, merge_id
+
+-- name: finish_merge
+-- The end of a merge: done, or abandoned; and of what it replaced: collected.
+UPDATE archive_merges SET state = ?, row_count = ?, finished_at = ? WHERE merge_id = ?
+
+-- name: replace_file
+-- From here on another file counts in its place.
+UPDATE archive_files SET replaced_seq = ? WHERE file_id = ? AND replaced_seq IS NULL AND visible_through IS NULL
 
 -- name: purges_since
 -- What moves deleted from the hot store since a moment, and how far moves under way are: rows of the unit up to a row
@@ -56,8 +82,8 @@ SELECT entry, occurred_at, action, detail, previous_sha256, sha256 FROM audit_lo
 
 -- name: archived_until
 -- End of the newest unit of a dataset of which something is archived.
-SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_start_us
-WHERE dataset = ? AND replaced_seq IS NULL ORDER BY start_us DESC LIMIT 1
+SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_end_us
+WHERE dataset = ? AND replaced_seq IS NULL ORDER BY end_us DESC LIMIT 1
 
 -- name: files_of_day
 -- Files whose partition covers a moment: it begins no later than the first parameter and ends after the second.

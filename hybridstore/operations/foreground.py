@@ -17,7 +17,7 @@ from hybridstore.config import Settings, load_settings
 from hybridstore.operations.maintenance import WAIT_S, OnProgress, run_once
 from hybridstore.operations.service import serve
 from hybridstore.operations.signals import obey_signals
-from hybridstore.retention.manager import MoveReport, Progress
+from hybridstore.retention.progress import MoveReport, Progress
 from hybridstore.schema.types import check_timestamp
 
 
@@ -88,10 +88,15 @@ def _teller(*, json: bool) -> Iterator[tuple[Callable[[MoveReport], None], OnPro
             console.print(
                 f"moved {report.rows:,} rows into {report.files} files ({report.size_bytes:,} bytes) "
                 f"in {report.elapsed_s:.1f} s, {report.rows_per_s:,.0f} rows/s"
-                f"{'' if report.complete else '; stopped early, the next run goes on'}"
+                f"{_merges(report)}{'' if report.complete else '; stopped early, the next run goes on'}"
             )
 
         yield tell, advance
+
+
+def _merges(report: MoveReport) -> str:
+    merged = f"; {report.merged:,} files of {report.merged_rows:,} rows were merged" if report.merged else ""
+    return merged + (f"; {report.collected:,} replaced files were deleted" if report.collected else "")
 
 
 def _print_json(report: MoveReport) -> None:

@@ -22,7 +22,8 @@ from hybridstore.errors import HybridStoreError, MoveFailed, NotFound
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import SchemaManager
 from hybridstore.operations.launch import Complaint, Job, start_child
-from hybridstore.retention.manager import DataRetentionManager, MoveReport, Progress
+from hybridstore.retention.manager import DataRetentionManager
+from hybridstore.retention.progress import MoveReport, Progress
 
 OnProgress = Callable[[Progress], None]
 WAIT_S = 60.0

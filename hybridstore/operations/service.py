@@ -23,7 +23,7 @@ from hybridstore.operations.condition import (
 )
 from hybridstore.operations.equity_job import EquityJob
 from hybridstore.operations.maintenance import OnProgress, run_once
-from hybridstore.retention.manager import MoveReport, Progress
+from hybridstore.retention.progress import MoveReport, Progress
 
 RETRY_S = 30.0
 """How long after a failed round the next one begins; twice as long after each further failure, up to the interval."""

@@ -84,18 +84,18 @@ def audit_head(last: AuditEntry | None) -> str | None:
 
 
 def unrecorded_files(entries: Iterable[AuditEntry], digests: Mapping[str, str]) -> list[str]:
-    """Find archived files whose moves the log does not hold.
+    """Find archived files whose moves or merges the log does not hold.
 
     Args:
         entries: The log.
-        digests: SHA-256 of every file that was moved whole, by file id.
+        digests: SHA-256 of every file that counts as a whole, by file id.
 
     Returns:
         The ids of those that no entry names with that hash.
     """
     named = set()
     for entry in entries:
-        if entry.action == "move":
+        if entry.action in {"move", "merge"}:
             detail = msgspec.json.decode(entry.detail)
             named.add((detail["file_id"], detail["sha256"]))
     return [file_id for file_id, sha256 in digests.items() if (file_id, sha256) not in named]

@@ -19,10 +19,21 @@ from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
 from hybridstore.errors import ArchiveError, MoveFailed, StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
-from hybridstore.records import Record
 from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, unrecorded_files
-from hybridstore.retention.mover import Mover, OnStep, needs_several_files
+from hybridstore.retention.merger import Merger
+from hybridstore.retention.merging import PlannedMerge, plan_merges
+from hybridstore.retention.mover import Mover, needs_several_files
 from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
+from hybridstore.retention.progress import (
+    Done,
+    MoveReport,
+    OnStep,
+    Progress,
+    Running,
+    Stopped,
+    check_stop,
+    stoppable,
+)
 from hybridstore.retention.steps import AUDIT_HEAD, Move, record
 from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, find_leftovers
 from hybridstore.schema.types import moment
@@ -33,58 +44,6 @@ LOCK_NAME = ".mover.lock"
 _ROUNDS_MAX = 3
 """How often a run looks for what was recorded meanwhile; else it would never end while somebody tells an old history.
 Of a unit too large for one file it moves all."""
-
-
-class Progress(Record, frozen=True, gc=False):
-    """How far a run is.
-
-    Attributes:
-        dataset: What is being moved.
-        day: Which UTC day, ISO 8601.
-        rows_done: Rows moved so far.
-        rows_total: Rows planned.
-    """
-
-    dataset: str
-    day: str
-    rows_done: int
-    rows_total: int
-
-
-class MoveReport(Record, frozen=True, gc=False):
-    """What a run did.
-
-    Attributes:
-        rows: Rows moved, with those of resumed moves.
-        files: Files published.
-        size_bytes: Their size.
-        elapsed_s: How long it took.
-        rows_per_s: rows / elapsed_s.
-        lock_ms_p50: How long publishing steps held the write lock, median.
-        lock_ms_p99: 99 of 100 steps held it no longer.
-        lock_ms_max: The longest.
-        resumed: Moves that a crash had left open and that were finished.
-        swept: Files removed of moves that had been given up.
-        strange: Files under archives/ that this store knows nothing of; they are left alone.
-        complete: Whether everything that was due was moved; False where the run was stopped.
-    """
-
-    rows: int
-    files: int
-    size_bytes: int
-    elapsed_s: float
-    rows_per_s: float
-    lock_ms_p50: float
-    lock_ms_p99: float
-    lock_ms_max: float
-    resumed: int
-    swept: int
-    strange: int = 0
-    complete: bool = True
-
-
-class _Stopped(Exception):
-    """The run is to end after the step that has just been done."""
 
 
 class DataRetentionManager:
@@ -130,21 +89,36 @@ class DataRetentionManager:
         policies = policies_by_dataset(self._database.registry.tiered, self._configured)
         return plan(self.units(), policies, self._database.clock.now_us() if now_us is None else now_us)
 
+    def plan_merges(self, now_us: int | None = None) -> list[PlannedMerge]:
+        """Say which archived files would become one now, and why.
+
+        Args:
+            now_us: The present, us UTC; None means the store's clock.
+
+        Returns:
+            Merges, oldest period first.
+        """
+        policies = policies_by_dataset(self._database.registry.tiered, self._configured)
+        now_us = self._database.clock.now_us() if now_us is None else now_us
+        return plan_merges(Merger(self._database).files(), policies, now_us)
+
     def run(
         self,
         now_us: int | None = None,
         *,
         progress: Callable[[Progress], None] | None = None,
         on_step: OnStep | None = None,
+        on_merge_step: OnStep | None = None,
         stop: Callable[[], bool] | None = None,
         wait_s: float = 0.0,
     ) -> MoveReport:
-        """Finish what a crash left open, then move everything that is due. What cannot be moved does not stop the rest.
+        """Finish what a crash left open, then move and merge what is due. What cannot be moved does not stop the rest.
 
         Args:
             now_us: What the plan takes for the present, us UTC; None means the store's clock.
             progress: Called as rows are moved.
             on_step: Called with the name of each step of each move.
+            on_merge_step: Called with the name of each step of each merge.
             stop: Asked after each step; True ends the run there. A move whose rows have begun to count is finished by
                 the next run, one of which nothing counts yet is taken back.
             wait_s: How long to wait for another process that is moving rows.
@@ -159,55 +133,67 @@ class DataRetentionManager:
         with self._only_mover(wait_s):
             begun_s = time.monotonic()
             adopt_new_datasets(self._database)
-            state = _Running(progress)
+            state, done = Running(progress), Done()
             is_certain = doubt(self._database) is None
             mover = Mover(
-                self._database, _stoppable(on_step, stop), state.advance, keeps_finished=not is_certain
+                self._database, stoppable(on_step, stop), state.advance, keeps_finished=not is_certain
             )
-            resumed: list[ArchiveFile] = []
-            moved: list[ArchiveFile] = []
-            swept: list[Path] = []
-            strange = 0
-            complete = False
+            merger = Merger(self._database, stoppable(on_merge_step, stop), keeps_finished=not is_certain)
             try:
-                resumed += mover.resume()
-                moves, rounds = self._due(mover, now_us), 1
-                while moves:
-                    state.begin(moves)
-                    for planned in moves:
-                        _check(stop)
-                        state.enter(planned)
-                        with mover.noting(planned.unit.dataset, planned.unit.start_us):
-                            moved.extend(filter(None, [mover.move(planned)]))
-                    large = {one.unit[:2] for one in moves if needs_several_files(one)}
-                    moves = self._due(mover, now_us)
-                    if rounds >= _ROUNDS_MAX:
-                        moves = [one for one in moves if one.unit[:2] in large]
-                    rounds += 1
+                merger.take_back()
+                done.resumed += len(mover.resume())
+                self._move_due(mover, state, done, now_us, stop)
+                self._merge_due(merger, mover, done, now_us, stop)
                 if is_certain:
-                    swept += self.sweep()
-                strange += len(find_leftovers(self._database).strange)
-                complete = True
-            except _Stopped:
+                    done.swept += len(self.sweep())
+                    done.collected += len(merger.collect(self._database.clock.now_us()))
+                done.strange += len(find_leftovers(self._database).strange)
+                done.complete = True
+            except Stopped:
                 mover.take_back_claims()
         if mover.failures:
             raise _failed(mover.failures, state.rows_done)
-        elapsed_s = time.monotonic() - begun_s
-        rows = state.rows_done
-        return MoveReport(
-            rows=rows,
-            files=len(moved),
-            size_bytes=sum(file.size_bytes for file in moved),
-            elapsed_s=round(elapsed_s, 3),
-            rows_per_s=round(rows / elapsed_s, 1) if rows else 0.0,
-            lock_ms_p50=_percentile(mover.locked_ms, 50),
-            lock_ms_p99=_percentile(mover.locked_ms, 99),
-            lock_ms_max=_percentile(mover.locked_ms, 100),
-            resumed=len(resumed),
-            swept=len(swept),
-            strange=strange,
-            complete=complete,
-        )
+        return done.report(state.rows_done, time.monotonic() - begun_s, mover.locked_ms)
+
+    def _move_due(
+        self,
+        mover: Mover,
+        state: Running,
+        done: Done,
+        now_us: int | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        moves, rounds = self._due(mover, now_us), 1
+        while moves:
+            state.begin(moves)
+            for planned in moves:
+                check_stop(stop)
+                state.enter(planned)
+                with mover.noting(planned.unit.dataset, planned.unit.start_us):
+                    done.note_move(mover.move(planned))
+            large = {one.unit[:2] for one in moves if needs_several_files(one)}
+            moves = self._due(mover, now_us)
+            if rounds >= _ROUNDS_MAX:
+                moves = [one for one in moves if one.unit[:2] in large]
+            rounds += 1
+
+    def _merge_due(
+        self,
+        merger: Merger,
+        mover: Mover,
+        done: Done,
+        now_us: int | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        """Do every merge that is due, planned anew until there are none but those that failed."""
+        while planned := [
+            one for one in self.plan_merges(now_us) if mover.may_merge(one.dataset, one.files[0].file_id)
+        ]:
+            for one in planned:
+                check_stop(stop)
+                with mover.noting(one.dataset, one.files[0].file_id):
+                    merger.merge(one)
+                    done.note_merge(one)
 
     def sweep(self, grace_s: float = SWEEP_GRACE_S) -> list[Path]:
         """Remove files of moves that this store gave up. Files it knows nothing of may be another's: they stay.
@@ -332,56 +318,3 @@ def _failed(failures: list[ArchiveError], rows_done: int) -> ArchiveError:
     others = f"; {len(failures) - 1} more could not be moved" if len(failures) > 1 else ""
     message = f"{first.message} ({rows_done:,} rows of the rest were moved{others})"
     return type(first)(message, operation=first.operation, path=first.path, hint=first.hint)
-
-
-def _percentile(times_ms: list[float], percent: int) -> float:
-    """Return a percentile by nearest rank; 0 where nothing was measured."""
-    ordered = sorted(times_ms)
-    return round(ordered[-(-len(ordered) * percent // 100) - 1], 3) if ordered else 0.0
-
-
-def _stoppable(on_step: OnStep | None, stop: Callable[[], bool] | None) -> OnStep | None:
-    """Return what a mover calls after each step: it ends the run there when it is to stop."""
-    if stop is None:
-        return on_step
-
-    def after(name: str) -> None:
-        if on_step:
-            on_step(name)
-        if name != "done":  # a move that is done is counted first
-            _check(stop)
-
-    return after
-
-
-def _check(stop: Callable[[], bool] | None) -> None:
-    if stop and stop():
-        raise _Stopped
-
-
-class _Running:
-    """Counts rows of a run for its progress callback."""
-
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
-        self._progress = progress
-        self.rows_done = 0
-        self._total = 0
-        self._dataset = ""
-        self._day = ""
-
-    def begin(self, moves: list[PlannedMove]) -> None:
-        """Add what was planned to the total."""
-        self._total = self.rows_done + sum(planned.unit.row_count for planned in moves)
-
-    def enter(self, planned: PlannedMove) -> None:
-        """Note which unit is being moved."""
-        self._dataset = planned.unit.dataset
-        self._day = f"{moment(planned.unit.start_us):%Y-%m-%d}"
-
-    def advance(self, rows: int) -> None:
-        """Note that rows were moved."""
-        self.rows_done += rows
-        if self._progress:
-            self._progress(
-                Progress(self._dataset, self._day, self.rows_done, max(self._total, self.rows_done))
-            )

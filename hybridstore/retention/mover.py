@@ -26,6 +26,7 @@ from hybridstore.errors import ArchiveError, HybridStoreError, MoveFailed, Store
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.transfer import read_rows
 from hybridstore.retention.policy import PlannedMove
+from hybridstore.retention.progress import OnStep
 from hybridstore.retention.steps import Move, Step, abandon, claim, publish, remember_keys
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.dataset import Dataset
@@ -59,7 +60,6 @@ _PAUSE_MAX_S = 0.003
 _READ_IDS = 1 << 20
 _READ_IDS_MIN = 1 << 12
 """Row numbers read in one transaction."""
-OnStep = Callable[[str], None]
 OnRows = Callable[[int], None]
 
 
@@ -102,7 +102,7 @@ class Mover:
         self._on_rows = on_rows or (lambda _rows: None)
         self.failures: list[ArchiveError] = []
         """Why units could not be moved."""
-        self._failed: set[tuple[str, int]] = set()
+        self._failed: set[tuple[str, int | str]] = set()
         self.locked_ms: list[float] = []
         """How long each publishing step held the write lock."""
 
@@ -117,19 +117,31 @@ class Mover:
         """
         return (planned.unit.dataset, planned.unit.start_us) not in self._failed
 
+    def may_merge(self, dataset: str, file_id: str) -> bool:
+        """Say whether a merge is worth trying.
+
+        Args:
+            dataset: Whose files.
+            file_id: The first of them.
+
+        Returns:
+            False where it failed before: the reason stands in :attr:`failures`.
+        """
+        return (dataset, file_id) not in self._failed
+
     @contextmanager
-    def noting(self, dataset: str, start_us: int) -> Iterator[None]:
+    def noting(self, dataset: str, unit: int | str) -> Iterator[None]:
         """Note the failure of a unit, so that it does not keep the others from being moved.
 
         Args:
             dataset: The unit's dataset.
-            start_us: Its first moment, us UTC.
+            unit: Its first moment, us UTC; of a merge the id of its first file.
         """
         try:
             yield
         except ArchiveError as error:
             self.failures.append(error)
-            self._failed.add((dataset, start_us))
+            self._failed.add((dataset, unit))
 
     def move(self, planned: PlannedMove) -> ArchiveFile | None:
         """Move one unit.

@@ -65,7 +65,11 @@ def find_leftovers(database: DatabaseManager, grace_s: float = SWEEP_GRACE_S) ->
     found = Leftovers([], [])
     with database.readers.transaction() as transaction:
         known = {row[0] for row in transaction.rows(database.statements["known_paths"])}
-        given_up = {row[0] for row in transaction.rows(database.statements["abandoned_paths"])}
+        given_up = {
+            row[0]
+            for name in ("abandoned_paths", "abandoned_merge_paths")
+            for row in transaction.rows(database.statements[name])
+        }
     oldest_s = time.time() - grace_s
     for pattern in _PATTERNS:
         for path in (database.root / ARCHIVES).rglob(pattern):

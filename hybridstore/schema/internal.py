@@ -12,6 +12,8 @@ TIERS = ("hot", "warm", "cold", "frozen")
 """Folders under archives/, youngest first. archives/hot holds what overflowed the hot store early."""
 OPEN_MOVE_STATES = ("claimed", "publishing")
 MOVE_STATES = (*OPEN_MOVE_STATES, "done", "abandoned")
+MERGE_STATES = ("claimed", "done", "collected", "abandoned")
+"""collected: the files it replaced are deleted."""
 
 COMMIT_CLOCK = Dataset(
     name="commit_clock",
@@ -58,7 +60,10 @@ ARCHIVE_FILES = Dataset(
         Column("replaced_seq", _INTEGER, "Commit that replaced it.", nullable=True),
     ),
     key=("file_id",),
-    indexes=(Index(("dataset", "start_us"), where="replaced_seq IS NULL"),),
+    indexes=(
+        Index(("dataset", "start_us"), where="replaced_seq IS NULL"),
+        Index(("dataset", "end_us"), where="replaced_seq IS NULL"),
+    ),
 )
 
 ARCHIVE_MOVES = Dataset(
@@ -84,6 +89,28 @@ ARCHIVE_MOVES = Dataset(
         Index(("dataset", "start_us"), where="state IN ('claimed', 'publishing')"),
         Index(("dataset", "finished_at")),
     ),
+)
+
+ARCHIVE_MERGES = Dataset(
+    name="archive_merges",
+    kind="internal",
+    doc="Every replacement of archived files by one that holds the same rows.",
+    columns=(
+        Column("merge_id", _NAME, "Unique."),
+        Column("dataset", _NAME, "Whose files."),
+        Column("tier", _NAME, "Where to.", choices=TIERS),
+        Column("start_us", _INTEGER, "First moment of the period, us UTC."),
+        Column("end_us", _INTEGER, "First moment after the period, us UTC."),
+        Column("file_id", _NAME, "The file it writes."),
+        Column("path", _TEXT, "The file's path relative to the root."),
+        Column("replaces", _JSON, "Ids of the files it replaces."),
+        Column("state", _NAME, "How far it is.", choices=MERGE_STATES),
+        Column("row_count", _INTEGER, "Rows of the file, once known.", nullable=True),
+        Column("claimed_at", _TIME, "When it began."),
+        Column("finished_at", _TIME, "When it ended.", nullable=True),
+    ),
+    key=("merge_id",),
+    indexes=(Index(("state", "finished_at"), where="state IN ('claimed', 'done')"),),
 )
 
 AUDIT_LOG = Dataset(
@@ -194,6 +221,7 @@ INTERNAL = (
     COMMIT_CLOCK,
     ARCHIVE_FILES,
     ARCHIVE_MOVES,
+    ARCHIVE_MERGES,
     AUDIT_LOG,
     LEGAL_HOLDS,
     CORRECTIONS,

@@ -10,16 +10,19 @@ from unittest.mock import patch
 
 from hybridstore import durable
 from hybridstore.archive import writing
+from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.hot import ledger, rows
-from hybridstore.retention import mover, steps
+from hybridstore.retention import manager, merger, mover, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
-    from hybridstore.archive.manifest import ArchiveFile
+    from hybridstore.hot.database import DatabaseManager
     from hybridstore.hot.session import WriteSession
+    from hybridstore.retention.merger import Merge
+    from hybridstore.retention.merging import PlannedMerge
     from hybridstore.retention.steps import Move, Step, StepResult
     from hybridstore.schema.dataset import Dataset
 
@@ -82,6 +85,11 @@ def _publishing(publish: Callable[..., StepResult]) -> Iterator[None]:
         yield
 
 
+def _no_merges() -> Any:
+    """What is broken in a move shall not be found by the merge that follows it."""
+    return patch.object(manager.DataRetentionManager, "_merge_due", lambda *_what: None)
+
+
 @contextmanager
 def _renamed_after_commit() -> Iterator[None]:
     """The file gets its name once the manifest counts on it, not before."""
@@ -111,6 +119,7 @@ def _renamed_after_commit() -> Iterator[None]:
         broken.enter_context(patch.object(mover, "read_ids", read_ids))
         broken.enter_context(patch.object(mover, "read_keys", read_keys))
         broken.enter_context(_publishing(publish))
+        broken.enter_context(_no_merges())
         yield
 
 
@@ -153,6 +162,7 @@ def _without_verification() -> Iterator[None]:
         broken.enter_context(lossy_device())
         broken.enter_context(patch.object(writing, "_read_back", lambda *_what: None))
         broken.enter_context(_publishing(publish))
+        broken.enter_context(_no_merges())
         yield
 
 
@@ -196,6 +206,69 @@ def _superseding(*, old: bool, new: bool, apart: bool = False) -> Iterator[None]
         yield
 
 
+@contextmanager
+def _replacing(*, old_first: bool) -> Iterator[None]:
+    """A merge's file begins to count in one transaction, and those it replaces count no more from another on."""
+
+    def take_out(session: WriteSession, merge: Merge) -> None:
+        for file_id in merge.replaced_ids:
+            session.run("replace_file", (session.seq, file_id))
+
+    def replace_files(session: WriteSession, merge: Merge, file: ArchiveFile) -> None:
+        if old_first:
+            take_out(session, merge)
+            _commit_between(session)
+        counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
+        session.run("insert_archive_files", counted.as_row())
+        if not old_first:
+            _commit_between(session)
+            take_out(session, merge)
+        session.run("finish_merge", ("done", file.row_count, session.ts_us, merge.merge_id))
+
+    with patch.object(merger, "replace_files", replace_files):
+        yield
+
+
+@contextmanager
+def _merged_in_part() -> Iterator[None]:
+    """A merge loses the last of its files and nobody compares."""
+    read = merger.Merger._read
+
+    def read_less(self: merger.Merger, dataset: Dataset, planned: PlannedMerge) -> pa.Table:
+        return read(self, dataset, planned._replace(files=planned.files[:-1]))
+
+    with (
+        patch.object(merger.Merger, "_read", read_less),
+        patch.object(merger, "_check_whole", lambda *_what: None),
+    ):
+        yield
+
+
+@contextmanager
+def _collected_before_replacing() -> Iterator[None]:
+    """The files a merge replaces are deleted before it is committed that they count no more."""
+    check = merger._check_whole
+
+    def delete(planned: PlannedMerge, file: ArchiveFile) -> None:
+        check(planned, file)
+        for root in _ROOTS:
+            for part in planned.files:
+                (root / part.path).unlink(missing_ok=True)
+
+    init = merger.Merger.__init__
+
+    def remember(self: merger.Merger, database: DatabaseManager, *rest: Any, **named: Any) -> None:
+        _ROOTS.add(database.root)
+        init(self, database, *rest, **named)
+
+    with (
+        patch.object(merger, "_check_whole", delete),
+        patch.object(merger.Merger, "__init__", remember),
+    ):
+        yield
+
+
+_ROOTS: set[Path] = set()
 MUTANTS: dict[str, Callable[[], Any]] = {
     "publish and delete in two transactions": lambda: _publishing(_publish_then_delete),
     "delete before publish": lambda: _publishing(_delete_then_publish),
@@ -208,6 +281,10 @@ MUTANTS: dict[str, Callable[[], Any]] = {
     "supersede without inserting": lambda: _superseding(old=True, new=False),
     "insert without superseding": lambda: _superseding(old=False, new=True),
     "supersede in a transaction of its own": lambda: _superseding(old=True, new=True, apart=True),
+    "replaced before the new file counts": lambda: _replacing(old_first=True),
+    "replaced after the new file counts": lambda: _replacing(old_first=False),
+    "merge less than all": _merged_in_part,
+    "delete what is merged before it is replaced": _collected_before_replacing,
 }
 """By name, a context manager that breaks the protocol in this process while it is entered."""
 SEEN_BY_POWER_CUTS = tuple(MUTANTS)
@@ -221,5 +298,9 @@ SEEN_BY_KILLS = (
     "supersede without inserting",
     "insert without superseding",
     "supersede in a transaction of its own",
+    "replaced before the new file counts",
+    "replaced after the new file counts",
+    "merge less than all",
+    "delete what is merged before it is replaced",
 )
 """A kill leaves the page cache, so what was not flushed is not missed."""

@@ -123,12 +123,17 @@ class Observer:
         return broken_entry(AuditEntry(*entry) for entry in entries)
 
     def counted_twice(self) -> list[str]:
-        """Return the files that do not have exactly one audit entry and one finished move, as they must at the end."""
-        entries = self._connection.execute("SELECT detail FROM audit_log WHERE action = 'move'").fetchall()
+        """Return the files that do not have exactly one audit entry and one move or merge that ended, as they must."""
+        entries = self._connection.execute(
+            "SELECT detail FROM audit_log WHERE action IN ('move', 'merge')"
+        ).fetchall()
         audited = Counter(json.loads(str(row[0]))["file_id"] for row in entries)
         moved = Counter(
             row[0]
-            for row in self._connection.execute("SELECT file_id FROM archive_moves WHERE state = 'done'")
+            for row in self._connection.execute(
+                "SELECT file_id FROM archive_moves WHERE state = 'done'"
+                " UNION ALL SELECT file_id FROM archive_merges WHERE state = 'done'"
+            )
         )
         files = {row[0] for row in self._connection.execute("SELECT file_id FROM archive_files")}
         return sorted(

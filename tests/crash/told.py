@@ -97,7 +97,9 @@ def _rows(store: HybridStore, dataset: Dataset) -> dict[int, int]:
     found: list[tuple[Any, ...]] = list(
         store.database.readers.rows(f"SELECT id, recorded_at FROM {dataset.name}")
     )
-    paths = store.database.readers.rows("SELECT path FROM archive_files WHERE dataset = ?", (dataset.name,))
+    paths = store.database.readers.rows(
+        "SELECT path FROM archive_files WHERE dataset = ? AND replaced_seq IS NULL", (dataset.name,)
+    )
     for (path,) in paths:
         table = pq.ParquetFile(store.root / path).read(columns=["id", "recorded_at"])
         times = table.column("recorded_at").cast(pa.timestamp("us", "UTC")).cast(pa.int64())

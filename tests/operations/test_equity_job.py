@@ -18,7 +18,7 @@ from hybridstore.errors import ConfigError
 from hybridstore.operations.condition import describe_maintenance, maintenance_status, maintenance_warnings
 from hybridstore.operations.equity_job import EquityJob, EquityReport, take_snapshots
 from hybridstore.operations.service import serve
-from hybridstore.retention.manager import MoveReport
+from hybridstore.retention.progress import MoveReport
 from hybridstore.store import HybridStore
 from tests.hot.books import START_US, commit_seq, contents, rows
 

@@ -20,7 +20,7 @@ from hybridstore.operations.condition import (
     read_condition,
 )
 from hybridstore.operations.service import serve
-from hybridstore.retention.manager import MoveReport
+from hybridstore.retention.progress import MoveReport
 from tests.tiered import OWN, insert, make_rows, open_store
 
 

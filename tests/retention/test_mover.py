@@ -302,7 +302,7 @@ def test_a_unit_larger_than_a_file_goes_into_several(
     assert (report.rows, report.files) == (200, 3)
     assert all_rows(database, MARKET_TRADES) == before
     counts = database.readers.rows("SELECT row_count FROM archive_files ORDER BY created_seq")
-    assert counts == [(70,), (70,), (60,)]
+    assert counts == [(70,), (70,), (60,), (200,)], "and then they become one"
 
 
 def test_scattered_rows_are_not_searched_for_under_the_lock(

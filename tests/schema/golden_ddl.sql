@@ -34,6 +34,8 @@ CREATE TABLE archive_files (
 
 CREATE INDEX archive_files_by_dataset_start_us ON archive_files (dataset, start_us) WHERE replaced_seq IS NULL;
 
+CREATE INDEX archive_files_by_dataset_end_us ON archive_files (dataset, end_us) WHERE replaced_seq IS NULL;
+
 CREATE TABLE archive_moves (
   move_id TEXT NOT NULL,
   dataset TEXT NOT NULL,
@@ -53,6 +55,24 @@ CREATE TABLE archive_moves (
 CREATE INDEX archive_moves_by_dataset_start_us ON archive_moves (dataset, start_us) WHERE state IN ('claimed', 'publishing');
 
 CREATE INDEX archive_moves_by_dataset_finished_at ON archive_moves (dataset, finished_at);
+
+CREATE TABLE archive_merges (
+  merge_id TEXT NOT NULL,
+  dataset TEXT NOT NULL,
+  tier TEXT NOT NULL,
+  start_us INTEGER NOT NULL,
+  end_us INTEGER NOT NULL,
+  file_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  replaces TEXT NOT NULL,
+  state TEXT NOT NULL,
+  row_count INTEGER,
+  claimed_at INTEGER NOT NULL,
+  finished_at INTEGER,
+  PRIMARY KEY (merge_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX archive_merges_by_state_finished_at ON archive_merges (state, finished_at) WHERE state IN ('claimed', 'done');
 
 CREATE TABLE audit_log (
   entry INTEGER NOT NULL,
