@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hybridstore.books.fees import fees_of
+from hybridstore.books.prices import plain_money
 from hybridstore.clock import DAY_US
 from hybridstore.named_sql import load_named_sql
 from hybridstore.portfolio.activity import Activity
@@ -152,7 +153,7 @@ def prove_account(analytics: Analytics, account: str) -> BooksProof:
     for event in read.events:
         sums.add_event(event)
     unmatched = [(fill, sums.add_fill(fill)) for fill in read.fills]
-    assets = tuple(AssetProof(asset, *map(_short, terms)) for asset, terms in sums.terms().items())
+    assets = tuple(AssetProof(asset, *map(plain_money, terms)) for asset, terms in sums.terms().items())
     faults = [
         *_check(read),
         *(

@@ -169,7 +169,8 @@ def _remarks(one: AssetReconciliation) -> list[str]:
             f"{amount_text(one.kept_difference)} more than the entries add up to: a fault of the store"
         )
     if one.state == UNREPORTED:
-        told.append(f"{one.asset}: {one.entries} entries, but the exchange never reported a balance")
+        entries = "1 entry" if one.entries == 1 else f"{one.entries} entries"
+        told.append(f"{one.asset}: {entries}, but the exchange never reported a balance")
     if one.state == UNBOOKED:
         told.append(
             f"{one.asset}: the exchange reports {amount_text(one.reported or ZERO)}, nothing was ever booked"

@@ -136,11 +136,12 @@ def _show(found: Reconciliation, proof: BooksProof | None, console: Console) -> 
     columns = [name.replace("_", " ") for name in _SHOWN]
     print_table(console, None, columns, [[one[name] for name in _SHOWN] for one in found.assets])
     _tell(console, found.sentences())
-    console.print(
-        "[green]the books agree with every report[/]"
-        if found.agreed
-        else "[red]the books part from the reports[/]"
-    )
+    if not any(one.reports for one in found.assets):
+        console.print("no balance was ever reported: there is nothing to compare the books with")
+    elif found.agreed:
+        console.print("[green]the books agree with every report[/]")
+    else:
+        console.print("[red]the books part from the reports[/]")
     if proof is None:
         return
     terms = [[one[name] for name in _TERMS] for one in proof.assets]

@@ -74,6 +74,7 @@ def test_every_term_of_an_account_by_hand(store: HybridStore) -> None:
     proof = store.books.prove()
     assert proof.holds, proof.faults
     btc, usdt = proof.assets
+    assert str(usdt.net_flow) == "1000", "no exponent in what is told"
     # 2 bought for 200; 1 sold for 110; 3 sold for 360, of which the position had 1 that had cost 100.
     assert usdt.to_dict() == {
         "asset": "USDT",

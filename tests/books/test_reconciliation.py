@@ -176,7 +176,7 @@ def test_every_asset_has_a_state(mixed: HybridStore) -> None:
     for words in (
         "PARTED: the exchange reports 8, the books differ by 1",
         "1 PARTED came in",
-        "NEVER: 1 entries",
+        "NEVER: 1 entry",
     ):
         assert words in told
     assert "FOUND: the exchange reports 3, nothing was ever booked" in told
@@ -284,6 +284,11 @@ def test_the_command_says_what_parts_and_fails(mixed: HybridStore, run: Run) -> 
     assert (code, "the books agree with every report" in out) == (0, True)
     at = datetime.fromtimestamp(FIRST_US // SECOND_US + 50, UTC).isoformat()
     assert run("--at", at)[0] == 0
+    code, out, _ = run("--asset", "NEVER")
+    assert code == 0
+    assert "NEVER: 1 entry, but the exchange never reported a balance" in out
+    assert "no balance was ever reported" in out
+    assert "the books agree" not in out
 
 
 def test_the_command_gives_every_digit_to_programs(mixed: HybridStore, run: Run) -> None:
