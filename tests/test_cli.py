@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hybridstore import HybridStore, ManualClock, cli
-from hybridstore.cli.app import COMMANDS
+from hybridstore.cli.app import COMMANDS, RETENTION
 from hybridstore.cli.printing import cell_text, csv_text, json_text, short_text
 from hybridstore.clock import DAY_US
 from hybridstore.operations.diagnostics import TARGETS_MS
@@ -294,6 +294,45 @@ def test_every_command_explains_itself(run: Run) -> None:
         assert "--root" in out
         command = getattr(import_module(f"hybridstore.cli.{name}"), name)
         assert command.__doc__ == told
+    for name, told in RETENTION.items():
+        code, out, _ = run("retention", name, "--help")
+        assert code == 0
+        assert "--root" in out
+        assert getattr(import_module("hybridstore.cli.retention"), name).__doc__ == told
+
+
+def test_retention_is_planned_run_and_told_of(root: Path, run: Run) -> None:
+    def answer(*arguments: str) -> Any:
+        code, out, err = run("retention", *arguments, "--root", str(root), "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    october = ("--now", "2024-10-01T00:00:00Z")
+    planned = answer("plan", *october)["planned"]
+    assert [(one["what"], one["dataset"], one["tier"], one["rows"]) for one in planned] == [
+        ("move", "market_trades", "warm", 2), ("move", "market_trades", "warm", 1),
+        ("move", "balance_history", "warm", 1),
+    ], "oldest first"  # fmt: skip
+    assert answer("run", "--dry-run", *october)["planned"] == planned
+    assert answer("status")["tiers"] == {}
+    report = answer("run", *october)
+    assert (report["rows"], report["merged"], report["merged_rows"]) == (4, 3, 4)
+    status = answer("status")
+    assert {dataset: list(tiers) for dataset, tiers in status["tiers"].items()} == {
+        "balance_history": ["cold"], "market_trades": ["cold"],
+    }  # fmt: skip
+    assert (status["replaced_files"], status["open_moves"]) == (3, [])
+    assert status["due_merges"] == 2, "by now the whole year is old enough for the frozen tier"
+    entries = answer("history")["entries"]
+    assert [entry["action"] for entry in entries] == ["move"] * 3 + ["merge"] * 2
+    assert answer("history", "--last", "1")["entries"] == entries[-1:]
+    assert answer("plan", *october)["planned"] == []
+    for command in ("plan", "status", "history"):
+        code, out, _ = run("retention", command, "--root", str(root), "--csv")
+        assert (code, "dataset" in out.splitlines()[0]) == (0, True)
+        code, out, _ = run("retention", command, "--root", str(root))
+        assert code == 0
+    assert "market_trades" in out
 
 
 def test_help_loads_nothing_that_is_heavy() -> None:

@@ -28,8 +28,19 @@ COMMANDS = {
     "run": "Move rows that are old enough into their archives: once, or as a service.",
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
+RETENTION = {
+    "plan": "Show what a run would move and merge now, and why; nothing is changed.",
+    "run": "Move and merge what is due now; what a crash or Ctrl-C left open is continued by the next run.",
+    "status": "Show what each tier holds, what is due, and what is open.",
+    "history": "Show what was done to history: the end of the audit log, newest last.",
+}
+"""Commands of ``hybridstore retention``, likewise."""
 for _name, _what in COMMANDS.items():
     app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
+_retention = cyclopts.App(name="retention", help="Plan, run and look back on moves between the tiers.")
+for _name, _what in RETENTION.items():
+    _retention.command(f"hybridstore.cli.retention:{_name}", help=_what)
+app.command(_retention)
 
 
 def main() -> None:

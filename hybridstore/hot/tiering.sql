@@ -53,6 +53,12 @@ SELECT merge_id, dataset, tier, start_us, end_us, file_id, path, replaces, state
 FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
 WHERE state IN ('claimed', 'done') AND state = 'done' AND finished_at <= ? ORDER BY finished_at, merge_id
 
+-- name: replaced_files_left
+-- How many files were replaced and are not deleted yet.
+SELECT coalesce(sum(json_array_length(replaces)), 0)
+FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
+WHERE state IN ('claimed', 'done') AND state = 'done'
+
 -- name: finish_merge
 -- The end of a merge: done, or abandoned; and of what it replaced: collected.
 UPDATE archive_merges SET state = ?, row_count = ?, finished_at = ? WHERE merge_id = ?

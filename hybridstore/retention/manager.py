@@ -228,21 +228,27 @@ class DataRetentionManager:
         """Return the condition of the tiers.
 
         Returns:
-            due_rows: rows that are old enough to move now; open_moves: moves that a crash or a running mover has
-            open, as {move_id, dataset, day, state}; archived: by dataset {files, rows, size_bytes}; audit_entries.
+            due_rows: rows that are old enough to move now; due_merges: merges that are due; open_moves: moves that a
+            crash or a running mover has open, as {move_id, dataset, day, state}; archived: by dataset {files, rows,
+            size_bytes}; tiers: the same by dataset and tier; replaced_files: files that are to be deleted after their
+            grace; audit_entries.
         """
         statements = self._database.statements
         with self._database.readers.transaction() as transaction:
             moves = [Move(*row) for row in transaction.rows(statements["open_moves"])]
             tiers = transaction.rows(statements["archived_by_dataset_and_tier"])
             last = transaction.rows(statements["last_audit_entry"])
+            replaced = transaction.rows(statements["replaced_files_left"])[0][0]
         archived: dict[str, dict[str, int]] = {}
-        for dataset, _tier, files, rows, size_bytes in tiers:
+        by_tier: dict[str, dict[str, dict[str, int]]] = {}
+        for dataset, tier, files, rows, size_bytes in tiers:
+            by_tier.setdefault(dataset, {})[tier] = {"files": files, "rows": rows, "size_bytes": size_bytes}
             sums = archived.setdefault(dataset, {"files": 0, "rows": 0, "size_bytes": 0})
             for name, value in (("files", files), ("rows", rows), ("size_bytes", size_bytes)):
                 sums[name] += value
         return {
             "due_rows": sum(planned.unit.row_count for planned in self.plan()),
+            "due_merges": len(self.plan_merges()),
             "open_moves": [
                 {
                     "move_id": move.move_id,
@@ -253,8 +259,22 @@ class DataRetentionManager:
                 for move in moves
             ],
             "archived": archived,
+            "tiers": by_tier,
+            "replaced_files": replaced,
             "audit_entries": last[0][0] if last else 0,
         }
+
+    def history(self, last: int | None = None) -> list[AuditEntry]:
+        """Return what was done to history, oldest first.
+
+        Args:
+            last: Only so many of the newest entries; None means all.
+
+        Returns:
+            Entries of the audit log.
+        """
+        rows = self._database.readers.rows(self._database.statements["audit_entries"])
+        return [AuditEntry(*row) for row in rows[-last if last else 0 :]]
 
     def verify(self) -> int:
         """Prove the audit chain and hash every file of the manifest anew.

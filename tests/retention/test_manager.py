@@ -186,13 +186,17 @@ def test_entries_cut_off_the_end_of_the_audit_log_are_missed(
 def test_status_tells_what_is_due_open_and_archived(
     database: DatabaseManager, manager: DataRetentionManager
 ) -> None:
-    assert manager.status() == {"due_rows": 100, "open_moves": [], "archived": {}, "audit_entries": 0}
+    assert manager.status() == {
+        "due_rows": 100, "due_merges": 0, "open_moves": [], "archived": {}, "tiers": {}, "replaced_files": 0,
+        "audit_entries": 0,
+    }  # fmt: skip
     during: list[dict[str, object]] = []
     manager.run(on_step=lambda name: during.append(manager.status()) if name == "named" else None)
     assert [move["state"] for move in during[0]["open_moves"]] == ["claimed"]  # type: ignore[attr-defined]
     after = manager.status()
     assert (after["due_rows"], after["open_moves"]) == (0, [])
     assert after["archived"]["market_trades"]["rows"] == 60
+    assert after["tiers"]["market_trades"] == {"warm": after["archived"]["market_trades"]}
     assert (
         after["archived"]["ledger"]["files"]
         == after["audit_entries"] - after["archived"]["market_trades"]["files"]
