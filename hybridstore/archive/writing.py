@@ -18,7 +18,7 @@ from hybridstore.archive.stored import stored_values
 from hybridstore.durable import PRIVATE_FILE_MODE, fsync_file, make_directories, publish_file, sha256_file
 from hybridstore.errors import ArchiveCorrupt, MoveFailed
 from hybridstore.schema.dataset import ROW_ID, Dataset
-from hybridstore.schema.keys import KEY_SEPARATOR
+from hybridstore.schema.keys import KEY_SEPARATOR, hash_text
 from hybridstore.schema.types import LogicalType
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ _DISTINCT_MAX = 0.5
 _DELTA = (LogicalType.INTEGER, LogicalType.TIMESTAMP)
 _SUMMED = (LogicalType.MONEY, LogicalType.TICK)
 _METADATA_PREFIX = "hybridstore."
+_KEYS_AT_ONCE = 65_536
+"""Keys that are texts in memory at a time."""
 OnStep = Callable[[str], None]
 
 
@@ -264,31 +266,33 @@ def _read_back(path: Path, rows: pa.Table, digest: str) -> None:
         )
 
 
-def read_keys(path: Path, dataset: Dataset) -> list[str]:
-    """Return the keys of an archived file, joined as :func:`hybridstore.schema.keys.hash_text` takes them.
+def key_hashes(dataset: Dataset, rows: pa.Table) -> np.ndarray[Any, Any]:
+    """Return the hashes of the keys of rows.
 
     Args:
-        path: The file.
         dataset: The declaration; it has a key.
+        rows: Its stored columns.
 
     Returns:
-        One text a row.
+        int64, ascending; see :func:`hybridstore.schema.keys.key_hash`.
     """
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        table = file.read(columns=list(dataset.key))
-    parts = []
-    for name in dataset.key:
-        values = table.column(name)
-        if not pa.types.is_string(values.type):
-            texts = [str(value) for value in stored_values(dataset, name, values)]
-            values = pa.chunked_array([pa.array(texts, pa.string())])
-        parts.append(values)
-    joined = pc.binary_join_element_wise(dataset.name, *parts, KEY_SEPARATOR)
-    return [str(text) for text in joined.to_pylist()]
+    hashes = np.empty(rows.num_rows, dtype=np.int64)
+    for first in range(0, rows.num_rows, _KEYS_AT_ONCE):
+        parts = []
+        for name in dataset.key:
+            values = rows.column(name).slice(first, _KEYS_AT_ONCE)
+            if not pa.types.is_string(values.type):
+                texts = [str(value) for value in stored_values(dataset, name, values)]
+                values = pa.chunked_array([pa.array(texts, pa.string())])
+            parts.append(values)
+        joined = pc.binary_join_element_wise(dataset.name, *parts, KEY_SEPARATOR)
+        hashes[first : first + _KEYS_AT_ONCE] = [hash_text(text) for text in joined.to_pylist()]
+    hashes.sort()
+    return hashes
 
 
 def read_ids(path: Path) -> np.ndarray[Any, Any]:

@@ -9,7 +9,6 @@ are: a merge neither adds nor loses one.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -24,12 +23,15 @@ from hybridstore.archive.writing import Target, write_archive
 from hybridstore.clock import DAY_US
 from hybridstore.durable import fsync_directory, write_error
 from hybridstore.errors import ArchiveCorrupt, HybridStoreError, MoveFailed
-from hybridstore.hot.commits import touches
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.session import WriteSession
-from hybridstore.records import Record
+from hybridstore.retention.merge_steps import (
+    Merge,
+    abandon_merge,
+    claim_merge,
+    collect_files,
+    replace_files,
+)
 from hybridstore.retention.merging import PlannedMerge
-from hybridstore.retention.steps import record
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.dataset import ROW_ID, Dataset
 from hybridstore.schema.migrations import SCHEMA_VERSION
@@ -44,110 +46,6 @@ MERGE_STEPS = ("claimed", "read", "written", "flushed", "verified", "named", "re
 """Names passed to ``on_step``, in order."""
 COLLECT_GRACE_US = DAY_US
 """Replaced files stay this long: whoever opened a snapshot before may still read them."""
-
-
-class Merge(Record, frozen=True, gc=False):
-    """One merge; the fields are the columns of ``archive_merges``.
-
-    Attributes:
-        merge_id: Unique.
-        dataset: Whose files.
-        tier: Where to.
-        start_us: First moment of the period, us UTC.
-        end_us: First moment after it, us UTC.
-        file_id: The file it writes.
-        path: The file's path relative to the root.
-        replaces: Ids of the files it replaces, JSON.
-        state: claimed, done, collected or abandoned.
-        row_count: Rows of the file, once known.
-        claimed_at: When it began, us UTC.
-        finished_at: When it ended, us UTC.
-    """
-
-    merge_id: str
-    dataset: str
-    tier: str
-    start_us: int
-    end_us: int
-    file_id: str
-    path: str
-    replaces: str
-    state: str
-    row_count: int | None = None
-    claimed_at: int = 0
-    finished_at: int | None = None
-
-    @property
-    def replaced_ids(self) -> list[str]:
-        """Ids of the files it replaces."""
-        return msgspec.json.decode(self.replaces, type=list[str])
-
-
-def claim_merge(session: WriteSession, merge: Merge) -> Merge:
-    """Note that a merge has begun, so that what it leaves behind is known as given up if it does not end.
-
-    Args:
-        session: The write transaction.
-        merge: The merge.
-
-    Returns:
-        The merge as recorded.
-    """
-    claimed = Merge(**{**merge.to_dict(), "claimed_at": session.ts_us})
-    session.run("insert_archive_merges", tuple(claimed.values()))
-    return claimed
-
-
-def abandon_merge(session: WriteSession, merge: Merge) -> None:
-    """End a merge of which nothing counts.
-
-    Args:
-        session: The write transaction.
-        merge: The merge.
-    """
-    session.run("finish_merge", ("abandoned", None, session.ts_us, merge.merge_id))
-
-
-@touches()
-def replace_files(session: WriteSession, merge: Merge, file: ArchiveFile) -> None:
-    """Make a file count in the place of others, in one transaction.
-
-    Args:
-        session: The write transaction.
-        merge: The merge.
-        file: The file, durable under its final name.
-
-    Raises:
-        MoveFailed: One of the others does not count any more; nothing was changed.
-    """
-    session.memory.clear()  # what this process's writer remembers of the archives
-    for file_id in merge.replaced_ids:
-        if session.run("replace_file", (session.seq, file_id)) != 1:
-            raise MoveFailed(
-                f"the file {file_id} does not count any more, or not as a whole yet",
-                path=file.path,
-                hint="nothing was changed; run the retention again",
-            )
-    counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
-    session.run("insert_archive_files", counted.as_row())
-    session.run("finish_merge", ("done", file.row_count, session.ts_us, merge.merge_id))
-    record(session, "merge", {
-        "dataset": merge.dataset, "tier": file.tier, "file_id": file.file_id, "path": file.path,
-        "rows": file.row_count, "sha256": file.sha256, "start_us": file.start_us, "end_us": file.end_us,
-        "replaces": merge.replaced_ids,
-    })  # fmt: skip
-
-
-def collect_files(session: WriteSession, merge: Merge, paths: Sequence[str]) -> None:
-    """Note that the files a merge replaced are deleted.
-
-    Args:
-        session: The write transaction.
-        merge: The merge.
-        paths: The files, relative to the root.
-    """
-    session.run("finish_merge", ("collected", merge.row_count, merge.finished_at, merge.merge_id))
-    record(session, "collect", {"merge_id": merge.merge_id, "paths": list(paths)})
 
 
 class Merger:
@@ -295,31 +193,40 @@ class Merger:
             What was deleted.
 
         Raises:
-            ArchiveCorrupt: A file that replaced others is missing or changed: they stay.
+            ArchiveCorrupt: A file of the period that counts is missing or changed: what it replaced stays.
         """
         removed = []
-        statements = self._database.statements
-        for row in self._database.readers.rows(statements["merges_to_collect"], (now_us - grace_us,)):
-            merge = Merge(*row)
-            files = [
-                ArchiveFile.from_row(found)
-                for file_id in (merge.file_id, *merge.replaced_ids)
-                for found in self._database.readers.rows(statements["find_archive_files"], (file_id,))
-            ]
-            if files[0].replaced_seq is None:
-                self._verifier.check(files[0])
-            paths = [self._database.root / file.path for file in files[1:]]
+        rows = self._database.readers.rows(
+            self._database.statements["merges_to_collect"], (now_us - grace_us,)
+        )
+        counting = self.files() if rows else []
+        for merge in (Merge(*row) for row in rows):
+            for file in counting:
+                holds = file.start_us <= merge.start_us and file.end_us >= merge.end_us
+                if holds and file.dataset == merge.dataset:
+                    self._verifier.check(file)
+            replaced = [self._path(file_id) for file_id in merge.replaced_ids]
             with suppress(
                 PermissionError
             ):  # on Windows somebody has one open; it is there the next time, too
-                for path in paths:
-                    if path.exists():
-                        path.unlink()
-                        removed.append(path)
-                self._database.writer.call(
-                    collect_files, merge, [file.path for file in files[1:]], durability="full"
-                )
+                for path in filter(Path.exists, replaced):
+                    path.unlink()
+                    removed.append(path)
+                    self._tidy(path)
+                names = [path.relative_to(self._database.root).as_posix() for path in replaced]
+                self._database.writer.call(collect_files, merge, names, durability="full")
         return removed
+
+    def _path(self, file_id: str) -> Path:
+        found = self._database.readers.rows(self._database.statements["find_archive_files"], (file_id,))
+        return self._database.root / ArchiveFile.from_row(found[0]).path
+
+    def _tidy(self, path: Path) -> None:
+        """Remove the folders of a period that nothing is in any more."""
+        for folder in path.parents:
+            if "=" not in folder.name or any(folder.iterdir()):
+                return
+            folder.rmdir()
 
 
 def _as_declared(dataset: Dataset, table: pa.Table) -> pa.Table:

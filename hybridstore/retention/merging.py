@@ -20,7 +20,9 @@ from hybridstore.schema.internal import TIERS
 from hybridstore.schema.types import moment
 
 MERGED_ROWS_MAX = 1_000_000
-"""Rows of a merged file at the most: bounds the memory of a merge, two tables of this size."""
+"""Rows of a merged file at the most."""
+MERGED_BYTES_MAX = 24 << 20
+"""Bytes of the files that become one at the most: a merge takes some twenty times as much memory."""
 _WORTH = 8
 """A file of the right tier is rewritten where it has at most this many times the rows that come to it: so the cost of
 a late row does not grow with the period it falls into, and the number of files only with the logarithm of its rows."""
@@ -107,7 +109,9 @@ def _chosen(members: Sequence[ArchiveFile], tier: str, rows_max: int) -> list[li
         rows += file.row_count
     bins: list[list[ArchiveFile]] = []
     for file in sorted(coming, key=lambda file: (file.time_min_us, file.file_id)):
-        if bins and sum(other.row_count for other in bins[-1]) + file.row_count <= rows_max:
+        rows = file.row_count + sum(other.row_count for other in bins[-1]) if bins else 0
+        size_bytes = file.size_bytes + sum(other.size_bytes for other in bins[-1]) if bins else 0
+        if bins and rows <= rows_max and size_bytes <= MERGED_BYTES_MAX:
             bins[-1].append(file)
         else:
             bins.append([file])

@@ -11,14 +11,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hybridstore.archive.layout import temporary_path
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
-from hybridstore.archive.writing import Target, read_ids, read_keys, write_archive
+from hybridstore.archive.writing import Target, key_hashes, read_ids, write_archive
 from hybridstore.clock import DAY_US
 from hybridstore.config import Durability
 from hybridstore.durable import fsync_directory, fsync_file, write_error
@@ -30,7 +31,6 @@ from hybridstore.retention.progress import OnStep
 from hybridstore.retention.steps import Move, Step, abandon, claim, publish, remember_keys
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.dataset import Dataset
-from hybridstore.schema.keys import hash_text
 from hybridstore.schema.migrations import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -246,8 +246,6 @@ class Mover:
                 path=str(self._database.root / move.path),
                 hint="nothing was changed; they stay in the hot store",
             ) from error
-        if file is not None:
-            self._remember_keys(dataset, file)
         return file
 
     def _write(self, dataset: Dataset, move: Move) -> ArchiveFile | None:
@@ -257,7 +255,13 @@ class Mover:
             self._database.writer.call(abandon, move, durability="full")
             return None
         target = Target(move.file_id, move.tier, move.start_us, move.end_us, SCHEMA_VERSION)
-        return write_archive(self._database.root, dataset, rows, target, self._on_step)
+        if not dataset.remembers_keys:
+            return write_archive(self._database.root, dataset, rows, target, self._on_step)
+        with ThreadPoolExecutor(1) as beside:  # compressing and reading back leave a processor to it
+            hashing = beside.submit(key_hashes, dataset, rows)
+            file = write_archive(self._database.root, dataset, rows, target, self._on_step)
+            self._remember_keys(hashing.result(), file.start_us // DAY_US)
+        return file
 
     def _read(self, dataset: Dataset, move: Move) -> pa.Table:
         """Read the rows in pieces: what is claimed does not change, and one long read would be ended for its age."""
@@ -313,19 +317,15 @@ class Mover:
             time.sleep(pace.pause_s)
             position, done_through = end, step.through
 
-    def _remember_keys(self, dataset: Dataset, file: ArchiveFile) -> None:
-        """Note where the file's rows can be found by key, before any of them leaves the hot store.
+    def _remember_keys(self, hashes: np.ndarray[Any, Any], day: int) -> None:
+        """Note where rows can be found by key, before any of them leaves the hot store.
 
         A key that is noted though its row never left is looked for in vain, and nothing else comes of it.
         """
-        if not dataset.remembers_keys:
-            return
-        day = file.start_us // DAY_US
-        hashes = sorted(map(hash_text, read_keys(self._database.root / file.path, dataset)))
         pace = _Pace()
         position = 0
         while position < len(hashes):
-            step = hashes[position : position + pace.step_rows]
+            step = hashes[position : position + pace.step_rows].tolist()
             result = self._database.writer.call(remember_keys, step, day, durability="normal")
             pace.note(result.work_s * 1000, (time.perf_counter() - result.begun_s) * 1000, result.seq)
             time.sleep(pace.pause_s)

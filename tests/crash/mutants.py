@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hybridstore.hot.database import DatabaseManager
     from hybridstore.hot.session import WriteSession
-    from hybridstore.retention.merger import Merge
+    from hybridstore.retention.merge_steps import Merge
     from hybridstore.retention.merging import PlannedMerge
     from hybridstore.retention.steps import Move, Step, StepResult
     from hybridstore.schema.dataset import Dataset
@@ -101,9 +101,6 @@ def _renamed_after_commit() -> Iterator[None]:
     def read_ids(path: Path) -> Any:
         return writing.read_ids(waiting.get(path, path))
 
-    def read_keys(path: Path, dataset: Dataset) -> Any:
-        return writing.read_keys(waiting.get(path, path), dataset)
-
     def publish(
         session: WriteSession, dataset: Dataset, move: Move, file: ArchiveFile, step: Step
     ) -> StepResult:
@@ -117,7 +114,6 @@ def _renamed_after_commit() -> Iterator[None]:
     with ExitStack() as broken:
         broken.enter_context(patch.object(writing, "publish_file", remember))
         broken.enter_context(patch.object(mover, "read_ids", read_ids))
-        broken.enter_context(patch.object(mover, "read_keys", read_keys))
         broken.enter_context(_publishing(publish))
         broken.enter_context(_no_merges())
         yield
@@ -169,15 +165,15 @@ def _without_verification() -> Iterator[None]:
 @contextmanager
 def _keys_remembered_after_publishing() -> Iterator[None]:
     remember, publish = mover.Mover._remember_keys, mover.Mover._publish
+    waiting: list[tuple[Any, ...]] = []
 
-    def publish_and_remember(
-        self: mover.Mover, dataset: Dataset, move: Move, file: ArchiveFile, ids: Any
-    ) -> None:
-        publish(self, dataset, move, file, ids)
-        remember(self, dataset, file)
+    def publish_and_remember(self: mover.Mover, *what: Any) -> None:
+        publish(self, *what)
+        while waiting:
+            remember(self, *waiting.pop())
 
     with (
-        patch.object(mover.Mover, "_remember_keys", lambda *_what: None),
+        patch.object(mover.Mover, "_remember_keys", lambda _self, *what: waiting.append(what)),
         patch.object(mover.Mover, "_publish", publish_and_remember),
     ):
         yield

@@ -123,6 +123,7 @@ def test_replaced_files_are_deleted_after_their_grace(database: DatabaseManager,
     assert merger.collect(finished_us + COLLECT_GRACE_US) == []
     assert states(database) == ["collected"]
     assert len(parquet_files(database)) == 1
+    assert not list((database.root / "archives/warm").rglob("year=*")), "nor are their folders there"
     assert all_rows(database, MARKET_TRADES) == before
     assert DataRetentionManager(database).verify() == 1
 
@@ -139,6 +140,24 @@ def test_nothing_is_deleted_while_what_replaced_it_is_damaged(
     with pytest.raises(ArchiveCorrupt, match="content changed"):
         Merger(database).collect(NOW_US * 2)
     assert len(parquet_files(database)) == 4
+
+
+def test_what_was_merged_twice_is_proven_before_its_parts_are_deleted(
+    database: DatabaseManager, rng: random.Random
+) -> None:
+    insert(database, MARKET_TRADES, make_rows(MARKET_TRADES, rng, 60, days=3))
+    manager = DataRetentionManager(database)
+    manager.run(LATER_US)
+    manager.run(LATER_US + 700 * DAY_US)
+    ((path,),) = database.readers.rows("SELECT path FROM archive_files WHERE replaced_seq IS NULL")
+    whole = (database.root / path).read_bytes()
+    (database.root / path).write_bytes(whole[:-1])
+    with pytest.raises(ArchiveCorrupt, match="manifest says"):
+        Merger(database).collect(NOW_US * 2)
+    assert len(parquet_files(database)) == 5, "days, month and year"
+    (database.root / path).write_bytes(whole)
+    assert len(Merger(database).collect(NOW_US * 2)) == 4
+    assert states(database) == ["collected", "collected"]
 
 
 def test_late_rows_join_the_period_they_fall_into(database: DatabaseManager, rng: random.Random) -> None:

@@ -13,7 +13,7 @@ from hybridstore.archive.layout import partition_of
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
-from hybridstore.retention.merging import PlannedMerge, plan_merges
+from hybridstore.retention.merging import MERGED_BYTES_MAX, PlannedMerge, plan_merges
 
 POLICIES = {"ledger": RetentionPolicy(name="ledger", table_name="ledger")}
 
@@ -94,6 +94,13 @@ def test_a_late_row_does_not_rewrite_a_year() -> None:
     assert merge.files == (late,)
     assert merge.tier == "frozen"
     assert plan_merges([year, merged(merge, "late")], POLICIES, NOW) == []
+
+
+def test_what_becomes_one_is_bounded_by_rows_and_by_bytes() -> None:
+    april = [archived(day("2026-04-01") + n * DAY_US, 10) for n in range(30)]
+    assert [len(merge.files) for merge in plan_merges(april, POLICIES, NOW, rows_max=100)] == [10, 10, 10]
+    large = [ArchiveFile(**{**file.to_dict(), "size_bytes": MERGED_BYTES_MAX // 3}) for file in april]
+    assert [len(merge.files) for merge in plan_merges(large, POLICIES, NOW)] == [3] * 10
 
 
 def test_what_is_being_published_or_has_no_policy_is_left_alone() -> None:
