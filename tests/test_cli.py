@@ -335,6 +335,21 @@ def test_retention_is_planned_run_and_told_of(root: Path, run: Run) -> None:
     assert "market_trades" in out
 
 
+def test_verify_names_what_is_wrong_and_fails(root: Path, run: Run) -> None:
+    run("run", "--once", "--root", str(root), "--now", "2024-10-01T00:00:00Z")
+    for mode in ("quick", "full", "scrub"):
+        code, out, _ = run("verify", "--root", str(root), "--mode", mode, "--json")
+        assert (code, json.loads(out)["holds"], json.loads(out)["files"]) == (0, True, 2)
+    code, out, _ = run("verify", "--root", str(root))
+    assert (code, "everything is as it should be" in " ".join(out.split())) == (0, True)
+    (path,) = (root / "archives/cold/market_trades").rglob("*.parquet")
+    path.write_bytes(path.read_bytes() + b"x")
+    code, out, _ = run("verify", "--root", str(root))
+    assert code == 1
+    assert path.name in "".join(out.split())
+    assert "wrong: 1" in " ".join(out.split())
+
+
 def test_help_loads_nothing_that_is_heavy() -> None:
     script = (
         "import sys; from hybridstore import cli; cli.app(['--help'], result_action='return_value'); "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -176,12 +176,13 @@ def _facts(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
     }
 
 
-def exact_sums(dataset: Dataset, rows: pa.Table) -> dict[str, str]:
-    """Add up every MONEY and TICK column without rounding or overflow.
+def exact_sums(dataset: Dataset, rows: pa.Table, names: Iterable[str] | None = None) -> dict[str, str]:
+    """Add up MONEY and TICK columns without rounding or overflow.
 
     Args:
         dataset: The declaration.
         rows: Its stored columns.
+        names: Only these columns; None means all.
 
     Returns:
         Decimal text by column.
@@ -190,8 +191,9 @@ def exact_sums(dataset: Dataset, rows: pa.Table) -> dict[str, str]:
     import pyarrow.compute as pc
 
     sums = {}
+    wanted = dataset.column_names if names is None else set(names)
     for column in dataset.columns:
-        if column.type in _SUMMED:
+        if column.type in _SUMMED and column.name in wanted:
             values = rows.column(column.name)
             total = pc.sum(values.cast(pa.decimal256(76, values.type.scale))).as_py()
             sums[column.name] = f"{Decimal(0) if total is None else total:f}"

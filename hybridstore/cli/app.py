@@ -25,6 +25,8 @@ COMMANDS = {
     "lots": "Show which lots sales disposed of and what they gained; with --csv: the tax export.",
     "reconcile": "Compare the ledger with every reported balance. Exit code 1: they part, or the books do not prove "
     "themselves.",
+    "verify": "Prove store, manifest, archived files and audit log. Exit code 1: something is wrong; everything is "
+    "named.",
     "run": "Move rows that are old enough into their archives: once, or as a service.",
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""

@@ -11,7 +11,6 @@ from typing import Any
 import filelock
 
 from hybridstore.archive.layout import ARCHIVES
-from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
@@ -19,7 +18,7 @@ from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
 from hybridstore.errors import ArchiveError, MoveFailed, StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
-from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, unrecorded_files
+from hybridstore.retention.audit import AuditEntry
 from hybridstore.retention.merger import Merger
 from hybridstore.retention.merging import PlannedMerge, plan_merges
 from hybridstore.retention.mover import Mover, needs_several_files
@@ -34,8 +33,9 @@ from hybridstore.retention.progress import (
     check_stop,
     stoppable,
 )
-from hybridstore.retention.steps import AUDIT_HEAD, Move, record
+from hybridstore.retention.steps import Move, record
 from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, find_leftovers
+from hybridstore.retention.verification import audit_problem, read_kept
 from hybridstore.schema.types import moment
 
 LOCK_NAME = ".mover.lock"
@@ -277,7 +277,7 @@ class DataRetentionManager:
         return [AuditEntry(*row) for row in rows[-last if last else 0 :]]
 
     def verify(self) -> int:
-        """Prove the audit chain and hash every file of the manifest anew.
+        """Prove the audit chain and hash every file of the manifest anew; see ``verification.examine`` for more.
 
         Returns:
             How many files there are.
@@ -286,36 +286,15 @@ class DataRetentionManager:
             ArchiveCorrupt: A file is missing or changed.
             StoreCorrupt: An entry of the audit log was changed, added or taken away.
         """
-        statements = self._database.statements
-        with self._database.readers.transaction() as transaction:
-            head = transaction.rows(statements["find_settings"], (AUDIT_HEAD,))
-            entries = [AuditEntry(*row) for row in transaction.rows(statements["audit_entries"])]
-            files = [
-                ArchiveFile.from_row(row)
-                for dataset in self._database.registry.tiered
-                for row in transaction.rows(statements["manifest_of_dataset"], (dataset.name,))
-            ]
-        self._prove_audit_log(entries, head[0][1] if head else None, files)
-        FileVerifier(self._database.root).paths(files)
-        return len(files)
-
-    def _prove_audit_log(self, entries: list[AuditEntry], head: str | None, files: list[ArchiveFile]) -> None:
-        broken = broken_entry(entries)
-        moved = {file.file_id: file.sha256 for file in files if file.visible_through is None}
-        if broken is not None:
-            problem = f"broken at entry {broken}: it does not follow from the one before"
-        elif audit_head(entries[-1] if entries else None) != head:
-            ended = head.partition(" ")[0] if head else "none"
-            problem = f"not whole: it ends at entry {len(entries) or 'none'} and had ended at entry {ended}"
-        elif unrecorded := unrecorded_files(entries, moved):
-            problem = f"not whole: it says nothing of the file {unrecorded[0]}"
-        else:
-            return
-        raise StoreCorrupt(
-            f"the audit log is {problem}",
-            path=str(self._database.path),
-            hint="compare it with the audit log of a backup",
-        )
+        kept = read_kept(self._database)
+        if (problem := audit_problem(kept)) is not None:
+            raise StoreCorrupt(
+                f"the audit log is {problem}",
+                path=str(self._database.path),
+                hint="compare it with the audit log of a backup",
+            )
+        FileVerifier(self._database.root).paths(kept.files)
+        return len(kept.files)
 
     def _only_mover(self, wait_s: float) -> AbstractContextManager[object]:
         """Take the root's mover lock; it is gone with the process that held it."""
