@@ -40,6 +40,10 @@ _BATCH_ROWS = 500
 """Rows that a bot records in one transaction, and that so have the same ``recorded_at``."""
 _LOAD_ROWS = 20_000
 _FIRST_US = 20_000 * DAY_US
+_MOVED_US = _FIRST_US + 12 * DAY_US
+"""When the rows are old enough to be moved, and not to be merged."""
+_MERGED_US = _FIRST_US + 75 * DAY_US
+"""When their month is old enough for the cold tier."""
 _RECORDED = "trades/hftbacktest_binance_trades_20240808_09.parquet"
 _DATA_VARIABLE = "HYBRIDSTORE_TEST_DATA"
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -51,6 +55,7 @@ class Moved(NamedTuple):
 
     report: MoveReport
     steps_s: dict[str, float]
+    merged_rows_per_s: float
 
 
 def measure(size: Size) -> list[Figure]:
@@ -93,6 +98,12 @@ def _figures(dataset: str, moved: Moved) -> list[Figure]:
             point="A7",
             note=f"longest {report.lock_ms_max:.1f} ms",
         ),
+        Figure(
+            name=f"{dataset}: warm to cold",
+            unit="rows/s",
+            ours=moved.merged_rows_per_s,
+            note="every step of the run, planning and finding nothing to move included",
+        ),
         Figure(name=f"{dataset}: size", unit="B/row", ours=report.size_bytes / report.rows),
     ]
 
@@ -102,11 +113,16 @@ def _move(dataset: str, rows: Iterable[Row], batch_rows: int = _LOAD_ROWS) -> Mo
     with tempfile.TemporaryDirectory() as folder, HybridStore(folder) as store:
         _load(store, dataset, rows, batch_rows)
         marks = [("", time.perf_counter())]
-        report = store.retention.run(on_step=lambda name: marks.append((name, time.perf_counter())))
+        report = store.retention.run(
+            _MOVED_US, on_step=lambda name: marks.append((name, time.perf_counter()))
+        )
+        begun_s = time.perf_counter()
+        merged = store.retention.run(_MERGED_US)
+        merged_rows_per_s = round(merged.merged_rows / (time.perf_counter() - begun_s), 1)
     steps_s = dict.fromkeys(STEPS, 0.0)
     for (_, before_s), (name, after_s) in pairwise(marks):
         steps_s[name] += after_s - before_s
-    return Moved(report, steps_s)
+    return Moved(report, steps_s, merged_rows_per_s)
 
 
 def _load(store: HybridStore, dataset: str, rows: Iterable[Row], batch_rows: int) -> None:

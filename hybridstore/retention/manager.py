@@ -143,6 +143,7 @@ class DataRetentionManager:
                 merger.take_back()
                 done.resumed += len(mover.resume())
                 self._move_due(mover, state, done, now_us, stop)
+                done.moving_s = time.monotonic() - begun_s
                 self._merge_due(merger, mover, done, now_us, stop)
                 if is_certain:
                     done.swept += len(self.sweep())

@@ -37,7 +37,7 @@ class MoveReport(Record, frozen=True, gc=False):
         files: Files published.
         size_bytes: Their size.
         elapsed_s: How long it took.
-        rows_per_s: rows / elapsed_s.
+        rows_per_s: rows by the time that moving them took, merges and sweeping left out.
         lock_ms_p50: How long publishing steps held the write lock, median.
         lock_ms_p99: 99 of 100 steps held it no longer.
         lock_ms_max: The longest.
@@ -68,11 +68,21 @@ class MoveReport(Record, frozen=True, gc=False):
 
 
 class Done:
-    """Counts what a run did."""
+    """Counts what a run did.
+
+    Attributes:
+        resumed: Moves that a crash had left open and that were finished.
+        swept: Files removed of moves and merges that had been given up.
+        strange: Files under archives/ that this store knows nothing of.
+        collected: Replaced files that were deleted.
+        complete: Whether everything that was due was done.
+        moving_s: How long moves took, planning included; 0 where they did not end.
+    """
 
     def __init__(self) -> None:
         self.resumed = self.swept = self.strange = self.collected = 0
         self.complete = False
+        self.moving_s = 0.0
         self._files = self._size_bytes = self._merged = self._merged_rows = 0
 
     def note_move(self, file: ArchiveFile | None) -> None:
@@ -110,7 +120,7 @@ class Done:
             files=self._files,
             size_bytes=self._size_bytes,
             elapsed_s=round(elapsed_s, 3),
-            rows_per_s=round(rows / elapsed_s, 1) if rows else 0.0,
+            rows_per_s=round(rows / (self.moving_s or elapsed_s), 1) if rows else 0.0,
             lock_ms_p50=percentile(locked_ms, 50),
             lock_ms_p99=percentile(locked_ms, 99),
             lock_ms_max=percentile(locked_ms, 100),
