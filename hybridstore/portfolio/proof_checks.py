@@ -118,6 +118,8 @@ def _check_effect(fill: ProofFill, events: Sequence[ProofEvent]) -> Iterator[Fau
             figure_text(fill.price),
             f"{figure_text(prices.pop())} by its position event",
         )
+    if any(event.kind != "adjust" for event in sorted(events, key=lambda event: event.seq)[1:]):
+        return  # a correction was booked beside: what no position had left to take back stays at its old moment
     for occurred_us, amount in _amounts(events).items():
         if amount and occurred_us != fill.executed_us:
             yield Fault(

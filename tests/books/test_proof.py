@@ -204,3 +204,19 @@ def test_a_rebate_that_gives_back_what_was_sold_beyond_is_no_fault(store: Hybrid
         "BTC/USDT", "sell", "110", "0.8", trade_id="2", fees=[("BTC", "-0.2")], quote_amount="87.9"
     )
     assert store.books.prove().holds
+
+
+def test_a_correction_that_no_longer_fits_is_booked_beside_and_proves_itself(store: HybridStore) -> None:
+    def tell(side: str, amount: str, number: int, executed_us: int) -> None:
+        store.record_fill(
+            "BTC/USDT", side, "100", amount, trade_id=str(number), order_id="o", executed_at=executed_us
+        )
+
+    tell("buy", "10", 1, FIRST_US + 10)
+    tell("sell", "8", 2, FIRST_US + 20)
+    assert store.books.prove().holds
+    tell("buy", "5", 1, FIRST_US)  # less than was sold, and of another moment
+    proof = store.books.prove()
+    assert proof.holds, proof.faults
+    (btc,) = [asset for asset in proof.assets if asset.asset == "BTC"]
+    assert btc.booked == -3
