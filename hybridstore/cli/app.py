@@ -31,17 +31,30 @@ COMMANDS = {
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
 RETENTION = {
-    "plan": "Show what a run would move and merge now, and why; nothing is changed.",
-    "run": "Move and merge what is due now; what a crash or Ctrl-C left open is continued by the next run.",
+    "plan": "Show what a run would move, merge and delete now, and why; nothing is changed.",
+    "run": "Move, merge and delete what is due now; what a crash or Ctrl-C left open is continued by the next run.",
     "status": "Show what each tier holds, what is due, and what is open.",
     "history": "Show what was done to history: the end of the audit log, newest last.",
 }
 """Commands of ``hybridstore retention``, likewise."""
+HOLDS = {
+    "hold": "Place a legal hold: nothing deletes these rows until it is released.",
+    "release": "End a legal hold; the next run deletes what only it kept.",
+    "holds": "Show legal holds.",
+    "certificates": "Show what was deleted by policy, with its proof in the audit log.",
+    "confirm_clock": "Confirm that the machine's clock is right although it leapt, so that what is old enough is "
+    "deleted again.",
+}
+"""The others of them, from cli/holds.py."""
 for _name, _what in COMMANDS.items():
     app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
-_retention = cyclopts.App(name="retention", help="Plan, run and look back on moves between the tiers.")
+_retention = cyclopts.App(
+    name="retention", help="Plan, run and look back on moves, merges and deletions; legal holds."
+)
 for _name, _what in RETENTION.items():
     _retention.command(f"hybridstore.cli.retention:{_name}", help=_what)
+for _name, _what in HOLDS.items():
+    _retention.command(f"hybridstore.cli.holds:{_name}", name=_name.replace("_", "-"), help=_what)
 app.command(_retention)
 
 

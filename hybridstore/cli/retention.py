@@ -1,4 +1,4 @@
-"""``hybridstore retention``: what moves and merges, what did, and what there is in each tier."""
+"""``hybridstore retention``: what moves, merges and is deleted, what was, and what there is in each tier."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
+from hybridstore.cli.holds import tell_doubt
 from hybridstore.cli.options import Csv, Json, Output, Root, existing_root
 from hybridstore.cli.printing import print_answer, print_table
 from hybridstore.schema.types import check_timestamp, moment
@@ -38,17 +39,19 @@ class _Planned(NamedTuple):
 def plan(
     *, root: Root = None, now: Now = None, json: Json = False, csv: Csv = False, output: Output = None
 ) -> None:
-    """Show what a run would move and merge now, and why; nothing is changed."""
+    """Show what a run would move, merge and delete now, and why; nothing is changed."""
     from hybridstore.store import HybridStore
 
     with HybridStore(existing_root(root), maintenance="off") as store:
         planned = list(_planned(store.retention, None if now is None else check_timestamp(now, "now")))
-    answer = {"planned": [one._asdict() for one in planned]}
+        clock_doubt = store.retention.clock().doubt
+    answer = {"planned": [one._asdict() for one in planned], "clock_doubt": clock_doubt}
 
     def show(console: Console) -> None:
         print_table(console, None, _Planned._fields, planned)
         rows = sum(one.rows for one in planned)
         console.print(f"{len(planned):,} steps, {rows:,} rows" if planned else "nothing is due")
+        tell_doubt(console, clock_doubt)
 
     print_answer(answer, _Planned._fields, planned, show, json=json, csv=csv, output=output)
 
@@ -64,7 +67,7 @@ def run(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Move and merge what is due now; what a crash or Ctrl-C left open is continued by the next run."""
+    """Move, merge and delete what is due now; what a crash or Ctrl-C left open is continued by the next run."""
     if dry_run:
         plan(root=root, now=now, json=json)
         return
@@ -89,10 +92,12 @@ def status(*, root: Root = None, json: Json = False, csv: Csv = False, output: O
     def show(console: Console) -> None:
         print_table(console, None, columns, rows)
         console.print(
-            f"due: {found['due_rows']:,} rows to move, {found['due_merges']:,} merges; "
-            f"open: {len(found['open_moves']):,} moves; replaced files that wait to be deleted: "
+            f"due: {found['due_rows']:,} rows to move, {found['due_merges']:,} merges, "
+            f"{found['due_deletions']:,} deletions; open: {len(found['open_moves']):,} moves; "
+            f"legal holds: {found['holds']:,}; replaced files that wait to be deleted: "
             f"{found['replaced_files']:,}; audit log: {found['audit_entries']:,} entries"
         )
+        tell_doubt(console, found["clock_doubt"])
 
     print_answer(found, columns, rows, show, json=json, csv=csv, output=output)
 
@@ -131,6 +136,11 @@ def _planned(retention: DataRetentionManager, now_us: int | None) -> Iterator[_P
         unit = move.unit
         period = _period(unit.start_us, unit.end_us)
         yield _Planned("move", unit.dataset, period, move.tier, unit.row_count, None, move.reason)
+    for deletion in retention.plan_deletions(now_us):
+        file = deletion.file
+        period = _period(file.time_min_us, min(file.time_max_us + 1, deletion.before_us))
+        rows = retention.rows_to_delete(deletion)
+        yield _Planned("delete", file.dataset, period, file.tier, rows, 1, deletion.reason)
     for merge in retention.plan_merges(now_us):
         period = _period(merge.start_us, merge.end_us)
         count = len(merge.files)

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hybridstore.clock import DAY_US
-from hybridstore.errors import HybridStoreError
+from hybridstore.errors import HybridStoreError, InvalidValue
 from hybridstore.hot.known import Key, Need, Stored
 from hybridstore.hot.session import WriteSession
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.keys import key_hash
+from hybridstore.schema.types import moment
 
 
 class ArchiveNeeded(HybridStoreError):
@@ -67,20 +68,20 @@ def find_archived(
 
     Raises:
         ArchiveNeeded: It is not known yet, or other files count since.
+        InvalidValue: Rows as old as one of them were deleted by policy: nobody can say whether it was among them.
     """
-    if dataset.tiering is None or not (newest_us := archived_until_us(session, dataset.name)):
+    if dataset.tiering is None:
+        return {}
+    if dataset.remembers_keys:
+        wanted = list(wanted)
+        _refuse_deleted(session, dataset.name, wanted)
+    if not (newest_us := archived_until_us(session, dataset.name)):
         return {}
     columns = columns or dataset.key
     needs: list[Need] = []
     found: dict[Key, tuple[Stored, ...]] = {}
     for key, time_us in wanted:
-        if dataset.remembers_keys:
-            days = _remembered(session, dataset.name, key)
-        elif time_us is None or time_us >= newest_us:
-            continue
-        else:
-            days = (time_us // DAY_US,)
-        for day in days:
+        for day in _days(session, dataset, key, time_us, newest_us):
             files = _files(session, dataset.name, day)
             if not files:
                 continue
@@ -93,6 +94,17 @@ def find_archived(
     if needs:
         raise ArchiveNeeded(needs)
     return found
+
+
+def _days(
+    session: WriteSession, dataset: Dataset, key: Key, time_us: int | None, newest_us: int
+) -> tuple[int | None, ...]:
+    """Return on which days a row may be archived; None stands for any."""
+    if dataset.remembers_keys:
+        return _remembered(session, dataset.name, key)
+    if time_us is None or time_us >= newest_us:
+        return ()
+    return (time_us // DAY_US,)
 
 
 def archived_until_us(session: WriteSession, dataset: str) -> int:
@@ -111,6 +123,24 @@ def archived_until_us(session: WriteSession, dataset: str) -> int:
         row = session.one("archived_until", (dataset,))
         until_us = session.memory[place] = row[0] if row else 0
     return until_us
+
+
+def _refuse_deleted(session: WriteSession, dataset: str, wanted: Iterable[Wanted]) -> None:
+    """Refuse what may have been counted and deleted: it would be counted again, and deleted by the next run."""
+    place = ("deleted until", dataset)
+    until_us: int | None = session.memory.get(place)
+    if until_us is None:
+        row = session.one("deleted_until", (dataset,))
+        until_us = session.memory[place] = row[0] or 0 if row else 0
+    if not until_us:
+        return
+    for _, time_us in wanted:
+        if time_us is not None and time_us < until_us:
+            raise InvalidValue(
+                f"{dataset} of {moment(time_us).isoformat()}: rows before {moment(until_us):%Y-%m-%d} were deleted "
+                f"by policy, and this may be one of them",
+                hint="leave out what is older; see: hybridstore retention certificates",
+            )
 
 
 def _remembered(session: WriteSession, dataset: str, key: Key) -> tuple[int | None, ...]:

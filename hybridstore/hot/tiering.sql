@@ -30,38 +30,43 @@ WHERE dataset = ? AND replaced_seq IS NULL ORDER BY start_us, file_id
 SELECT path FROM archive_files
 UNION SELECT path FROM archive_moves INDEXED BY archive_moves_by_dataset_start_us
 WHERE state IN ('claimed', 'publishing')
-UNION SELECT path FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
-WHERE state IN ('claimed', 'done') AND state = 'claimed'
 
 -- name: abandoned_paths
 -- Paths of files whose moves were given up before anything of them counted.
 SELECT path FROM archive_moves WHERE state = 'abandoned'
 
--- name: abandoned_merge_paths
--- Paths of files whose merges were.
-SELECT path FROM archive_merges WHERE state = 'abandoned'
+-- name: abandoned_writes
+-- Files of replacements that were given up before anything of them counted.
+SELECT writes FROM archive_replacements WHERE state = 'abandoned'
 
--- name: open_merges
--- Merges that have begun and not ended.
-SELECT merge_id, dataset, tier, start_us, end_us, file_id, path, replaces, state, row_count, claimed_at, finished_at
-FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
-WHERE state IN ('claimed', 'done') AND state = 'claimed' ORDER BY claimed_at, merge_id
+-- name: open_replacements
+-- Replacements that have begun and not ended.
+SELECT replacement_id, kind, dataset, tier, start_us, end_us, writes, replaces, kept, state, row_count, claimed_at,
+  finished_at
+FROM archive_replacements INDEXED BY archive_replacements_by_state_finished_at
+WHERE state IN ('claimed', 'done', 'collecting') AND state = 'claimed' ORDER BY claimed_at, replacement_id
 
--- name: merges_to_collect
--- Merges that ended up to a moment and whose replaced files are not deleted yet.
-SELECT merge_id, dataset, tier, start_us, end_us, file_id, path, replaces, state, row_count, claimed_at, finished_at
-FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
-WHERE state IN ('claimed', 'done') AND state = 'done' AND finished_at <= ? ORDER BY finished_at, merge_id
+-- name: replacements_to_collect
+-- Replacements that ended up to a moment and whose replaced files are not deleted yet.
+SELECT replacement_id, kind, dataset, tier, start_us, end_us, writes, replaces, kept, state, row_count, claimed_at,
+  finished_at
+FROM archive_replacements INDEXED BY archive_replacements_by_state_finished_at
+WHERE state IN ('claimed', 'done', 'collecting') AND state IN ('done', 'collecting') AND finished_at <= ?
+ORDER BY finished_at, replacement_id
 
 -- name: replaced_files_left
 -- How many files were replaced and are not deleted yet.
 SELECT coalesce(sum(json_array_length(replaces)), 0)
-FROM archive_merges INDEXED BY archive_merges_by_state_finished_at
-WHERE state IN ('claimed', 'done') AND state = 'done'
+FROM archive_replacements INDEXED BY archive_replacements_by_state_finished_at
+WHERE state IN ('claimed', 'done', 'collecting') AND state IN ('done', 'collecting')
 
--- name: finish_merge
--- The end of a merge: done, or abandoned; and of what it replaced: collected.
-UPDATE archive_merges SET state = ?, row_count = ?, finished_at = ? WHERE merge_id = ?
+-- name: finish_replacement
+-- The end of a replacement: done, or abandoned; and of what it replaced: collecting, then collected.
+UPDATE archive_replacements SET state = ?, row_count = ?, finished_at = ? WHERE replacement_id = ?
+
+-- name: keep_more
+-- Rows of these times stay after all.
+UPDATE archive_replacements SET kept = ? WHERE replacement_id = ? AND state = 'done'
 
 -- name: replace_file
 -- From here on another file counts in its place.
@@ -77,6 +82,11 @@ UNION ALL
 SELECT m.start_us, m.end_us, f.visible_through
 FROM archive_moves AS m INDEXED BY archive_moves_by_dataset_start_us JOIN archive_files AS f ON f.file_id = m.file_id
 WHERE m.dataset = :dataset AND m.state IN ('claimed', 'publishing')
+
+-- name: moved_lately
+-- Files of moves that ended after a moment.
+SELECT file_id FROM archive_moves INDEXED BY archive_moves_by_dataset_finished_at
+WHERE dataset = ? AND finished_at > ? AND state = 'done'
 
 -- name: last_audit_entry
 -- The end of the audit chain.
@@ -112,3 +122,45 @@ ON CONFLICT (key_hash) DO UPDATE SET archived_day = NULL WHERE archived_day IS N
 -- name: versions_of_key
 -- Earlier versions of a row, by the hash of its key.
 SELECT dataset, old_row FROM corrections WHERE key_hash = ?
+
+-- name: active_holds
+-- Legal holds that were not released, oldest first.
+SELECT hold_id, dataset, start_us, end_us, reason, held_by, placed_at, released_at
+FROM legal_holds INDEXED BY legal_holds_by_placed_at WHERE released_at IS NULL ORDER BY placed_at, hold_id
+
+-- name: all_holds
+-- Every legal hold there was, oldest first.
+SELECT hold_id, dataset, start_us, end_us, reason, held_by, placed_at, released_at
+FROM legal_holds ORDER BY placed_at, hold_id
+
+-- name: release_hold
+-- The end of a legal hold.
+UPDATE legal_holds SET released_at = ? WHERE hold_id = ? AND released_at IS NULL
+
+-- name: note_deleted
+-- Rows before this moment were deleted by policy.
+UPDATE dataset_state SET deleted_until_us = max(coalesce(deleted_until_us, 0), ?) WHERE dataset = ?
+
+-- name: deleted_until
+-- Before which moment rows of a dataset were deleted by policy.
+SELECT deleted_until_us FROM dataset_state WHERE dataset = ?
+
+-- name: correction_ids
+-- Which rows of a dataset were corrected.
+SELECT id, row_id, new_row_id FROM corrections INDEXED BY corrections_by_dataset_row_id WHERE dataset = ?
+
+-- name: forget_correction
+-- The content of a row that was deleted goes with it.
+DELETE FROM corrections WHERE id = ?
+
+-- name: forget_superseded
+-- A row that is gone need not be left out.
+DELETE FROM superseded_rows WHERE dataset = ? AND row_id = ?
+
+-- name: forget_keys
+-- Keys of deleted rows of a day, a JSON list of their hashes.
+DELETE FROM archived_keys WHERE key_hash IN (SELECT value FROM json_each(:hashes)) AND archived_day = :day
+
+-- name: first_schema
+-- When the store was made.
+SELECT applied_at FROM schema_history ORDER BY version LIMIT 1

@@ -88,15 +88,28 @@ def _teller(*, json: bool) -> Iterator[tuple[Callable[[MoveReport], None], OnPro
             console.print(
                 f"moved {report.rows:,} rows into {report.files} files ({report.size_bytes:,} bytes) "
                 f"in {report.elapsed_s:.1f} s, {report.rows_per_s:,.0f} rows/s"
-                f"{_merges(report)}{'' if report.complete else '; stopped early, the next run goes on'}"
+                f"{_others(report)}{'' if report.complete else '; stopped early, the next run goes on'}"
             )
+            if report.clock_doubt is not None:
+                console.print(
+                    f"[yellow]warning:[/] {escape(report.clock_doubt)}: nothing more is deleted; if the clock is "
+                    "right, run hybridstore retention confirm-clock",
+                    highlight=False,
+                    soft_wrap=True,
+                )
 
         yield tell, advance
 
 
-def _merges(report: MoveReport) -> str:
-    merged = f"; {report.merged:,} files of {report.merged_rows:,} rows were merged" if report.merged else ""
-    return merged + (f"; {report.collected:,} replaced files were deleted" if report.collected else "")
+def _others(report: MoveReport) -> str:
+    """Say what was done beside moving."""
+    told = {
+        f"{report.merged:,} files of {report.merged_rows:,} rows were merged": report.merged,
+        f"{report.deleted_rows:,} rows older than their policy keeps were deleted": report.deleted_rows,
+        f"{report.restored_rows:,} rows under a legal hold were brought back": report.restored_rows,
+        f"{report.collected:,} replaced files were deleted": report.collected,
+    }
+    return "".join(f"; {sentence}" for sentence, is_so in told.items() if is_so)
 
 
 def _print_json(report: MoveReport) -> None:

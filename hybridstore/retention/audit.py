@@ -84,7 +84,7 @@ def audit_head(last: AuditEntry | None) -> str | None:
 
 
 def unrecorded_files(entries: Iterable[AuditEntry], digests: Mapping[str, str]) -> list[str]:
-    """Find archived files whose moves or merges the log does not hold.
+    """Find archived files whose making the log does not hold.
 
     Args:
         entries: The log.
@@ -98,6 +98,9 @@ def unrecorded_files(entries: Iterable[AuditEntry], digests: Mapping[str, str]) 
         if entry.action in {"move", "merge"}:
             detail = msgspec.json.decode(entry.detail)
             named.add((detail["file_id"], detail["sha256"]))
+        elif entry.action in {"delete", "restore"}:
+            detail = msgspec.json.decode(entry.detail)
+            named |= {(file["file_id"], file["sha256"]) for file in detail["files"]}
     return [file_id for file_id, sha256 in digests.items() if (file_id, sha256) not in named]
 
 

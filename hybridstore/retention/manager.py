@@ -1,10 +1,10 @@
-"""DataRetentionManager: plans and runs moves, one mover a root, and sweeps what crashes left behind."""
+"""DataRetentionManager: plans and runs what happens to history, one mover a root; holds, certificates, proofs."""
 
 from __future__ import annotations
 
-import time
+import uuid
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +12,30 @@ import filelock
 
 from hybridstore.archive.layout import ARCHIVES
 from hybridstore.archive.reading import FileVerifier
-from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import ArchiveError, MoveFailed, StoreBusy, StoreCorrupt
+from hybridstore.errors import StoreBusy, StoreCorrupt, UnknownDataset
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.retention.audit import AuditEntry
-from hybridstore.retention.merger import Merger
-from hybridstore.retention.merging import PlannedMerge, plan_merges
-from hybridstore.retention.mover import Mover, needs_several_files
-from hybridstore.retention.policy import PlannedMove, Unit, plan, policies_by_dataset
-from hybridstore.retention.progress import (
-    Done,
-    MoveReport,
-    OnStep,
-    Progress,
-    Running,
-    Stopped,
-    check_stop,
-    stoppable,
-)
-from hybridstore.retention.steps import Move, record
-from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, find_leftovers
+from hybridstore.retention.certificates import Certificate, certificates
+from hybridstore.retention.deleter import count_due
+from hybridstore.retention.deletion import PlannedDeletion
+from hybridstore.retention.holds import EVERY_DATASET, Hold, place_hold, release_hold
+from hybridstore.retention.merging import PlannedMerge
+from hybridstore.retention.plans import Plans
+from hybridstore.retention.policy import PlannedMove, Unit, policies_by_dataset
+from hybridstore.retention.progress import MoveReport, OnStep, Progress, Running
+from hybridstore.retention.round import Round
+from hybridstore.retention.steps import Move
+from hybridstore.retention.sweep import SWEEP_GRACE_S, sweep
+from hybridstore.retention.trusted_clock import Trust, confirm_clock, keep_trust, read_trust
 from hybridstore.retention.verification import audit_problem, read_kept
-from hybridstore.schema.types import moment
+from hybridstore.schema.types import check_timestamp, moment
 
 LOCK_NAME = ".mover.lock"
-
-
-_ROUNDS_MAX = 3
-"""How often a run looks for what was recorded meanwhile; else it would never end while somebody tells an old history.
-Of a unit too large for one file it moves all."""
+FOR_EVER_US = 1 << 62
+"""The end of a hold that names none, us UTC."""
 
 
 class DataRetentionManager:
@@ -58,24 +50,17 @@ class DataRetentionManager:
         self._database = database
         self._configured = tuple(policies)
 
+    def _plans(self, now_us: int | None = None) -> Plans:
+        policies = policies_by_dataset(self._database.registry.tiered, self._configured)
+        return Plans(self._database, policies, now_us)
+
     def units(self) -> list[Unit]:
         """Return what the hot store holds, by dataset and UTC day, one snapshot a dataset.
 
         Returns:
             Units with at least one row that may leave.
         """
-        found = []
-        for dataset in self._database.registry.tiered:
-            # One transaction each: all of them together may take longer than a reader may live.
-            with self._database.readers.transaction() as transaction:
-                rows = transaction.rows(self._database.statements[f"units_{dataset.name}"])
-            found += [
-                Unit(dataset.name, day * DAY_US, count, id_min, id_max) for day, count, id_min, id_max in rows
-            ]
-        return found
-
-    def _due(self, mover: Mover, now_us: int | None) -> list[PlannedMove]:
-        return [one for one in self.plan(now_us) if mover.may_move(one)]
+        return self._plans().units()
 
     def plan(self, now_us: int | None = None) -> list[PlannedMove]:
         """Say what would move now, and why.
@@ -86,8 +71,7 @@ class DataRetentionManager:
         Returns:
             Moves, oldest first.
         """
-        policies = policies_by_dataset(self._database.registry.tiered, self._configured)
-        return plan(self.units(), policies, self._database.clock.now_us() if now_us is None else now_us)
+        return self._plans(now_us).moves()
 
     def plan_merges(self, now_us: int | None = None) -> list[PlannedMerge]:
         """Say which archived files would become one now, and why.
@@ -98,9 +82,33 @@ class DataRetentionManager:
         Returns:
             Merges, oldest period first.
         """
-        policies = policies_by_dataset(self._database.registry.tiered, self._configured)
-        now_us = self._database.clock.now_us() if now_us is None else now_us
-        return plan_merges(Merger(self._database).files(), policies, now_us)
+        return self._plans(now_us).merges(read_trust(self._database))
+
+    def plan_deletions(self, now_us: int | None = None) -> list[PlannedDeletion]:
+        """Say which archived rows would be deleted now, and why.
+
+        Args:
+            now_us: The present, us UTC; a time that is later than the store's clock, or than what of it is to be
+                believed, makes nothing older. None means the store's clock.
+
+        Returns:
+            Deletions, oldest rows first.
+        """
+        return self._plans(now_us).deletions(read_trust(self._database))
+
+    def rows_to_delete(self, planned: PlannedDeletion) -> int:
+        """Count the rows that a planned deletion would take.
+
+        Args:
+            planned: The deletion.
+
+        Returns:
+            How many.
+
+        Raises:
+            ArchiveCorrupt: The file is missing or changed.
+        """
+        return count_due(self._database, planned)
 
     def run(
         self,
@@ -108,17 +116,18 @@ class DataRetentionManager:
         *,
         progress: Callable[[Progress], None] | None = None,
         on_step: OnStep | None = None,
-        on_merge_step: OnStep | None = None,
+        on_replace_step: OnStep | None = None,
         stop: Callable[[], bool] | None = None,
         wait_s: float = 0.0,
     ) -> MoveReport:
-        """Finish what a crash left open, then move and merge what is due. What cannot be moved does not stop the rest.
+        """Finish what a crash left open, then move, delete and merge what is due. What fails does not stop the rest.
 
         Args:
-            now_us: What the plan takes for the present, us UTC; None means the store's clock.
+            now_us: What the plan takes for the present, us UTC; None means the store's clock. Rows are deleted only
+                when they are old enough by the store's clock, too.
             progress: Called as rows are moved.
             on_step: Called with the name of each step of each move.
-            on_merge_step: Called with the name of each step of each merge.
+            on_replace_step: Called with the name of each step of each merge, deletion and collection.
             stop: Asked after each step; True ends the run there. A move whose rows have begun to count is finished by
                 the next run, one of which nothing counts yet is taken back.
             wait_s: How long to wait for another process that is moving rows.
@@ -131,70 +140,16 @@ class DataRetentionManager:
             ArchiveError: Some rows could not be moved; everything else was.
         """
         with self._only_mover(wait_s):
-            begun_s = time.monotonic()
             adopt_new_datasets(self._database)
-            state, done = Running(progress), Done()
-            is_certain = doubt(self._database) is None
-            mover = Mover(
-                self._database, stoppable(on_step, stop), state.advance, keeps_finished=not is_certain
-            )
-            merger = Merger(self._database, stoppable(on_merge_step, stop), keeps_finished=not is_certain)
-            try:
-                merger.take_back()
-                done.resumed += len(mover.resume())
-                self._move_due(mover, state, done, now_us, stop)
-                done.moving_s = time.monotonic() - begun_s
-                self._merge_due(merger, mover, done, now_us, stop)
-                if is_certain:
-                    done.swept += len(self.sweep())
-                    done.collected += len(merger.collect(self._database.clock.now_us()))
-                done.strange += len(find_leftovers(self._database).strange)
-                done.complete = True
-            except Stopped:
-                mover.take_back_claims()
-        if mover.failures:
-            raise _failed(mover.failures, state.rows_done)
-        return done.report(state.rows_done, time.monotonic() - begun_s, mover.locked_ms)
-
-    def _move_due(
-        self,
-        mover: Mover,
-        state: Running,
-        done: Done,
-        now_us: int | None,
-        stop: Callable[[], bool] | None,
-    ) -> None:
-        moves, rounds = self._due(mover, now_us), 1
-        while moves:
-            state.begin(moves)
-            for planned in moves:
-                check_stop(stop)
-                state.enter(planned)
-                with mover.noting(planned.unit.dataset, planned.unit.start_us):
-                    done.note_move(mover.move(planned))
-            large = {one.unit[:2] for one in moves if needs_several_files(one)}
-            moves = self._due(mover, now_us)
-            if rounds >= _ROUNDS_MAX:
-                moves = [one for one in moves if one.unit[:2] in large]
-            rounds += 1
-
-    def _merge_due(
-        self,
-        merger: Merger,
-        mover: Mover,
-        done: Done,
-        now_us: int | None,
-        stop: Callable[[], bool] | None,
-    ) -> None:
-        """Do every merge that is due, planned anew until there are none but those that failed."""
-        while planned := [
-            one for one in self.plan_merges(now_us) if mover.may_merge(one.dataset, one.files[0].file_id)
-        ]:
-            for one in planned:
-                check_stop(stop)
-                with mover.noting(one.dataset, one.files[0].file_id):
-                    merger.merge(one)
-                    done.note_merge(one)
+            return Round(
+                self._database,
+                self._plans(now_us),
+                keep_trust(self._database),
+                on_step=on_step,
+                on_replace_step=on_replace_step,
+                running=Running(progress),
+                stop=stop,
+            ).run()
 
     def sweep(self, grace_s: float = SWEEP_GRACE_S) -> list[Path]:
         """Remove files of moves that this store gave up. Files it knows nothing of may be another's: they stay.
@@ -208,22 +163,98 @@ class DataRetentionManager:
         Raises:
             MoveFailed: The database may be an older copy, or another store's; nothing was removed.
         """
-        why = doubt(self._database)
-        if why is not None:
-            raise MoveFailed(
-                f"no archived file is removed while it is not certain whose it is: {why}",
-                path=str(self._database.root),
-                hint="put the right database back; where what is there shall count, call database.accept_loss()",
+        return sweep(self._database, grace_s)
+
+    def hold(
+        self, dataset: str, start: object = None, end: object = None, *, reason: str, held_by: str
+    ) -> Hold:
+        """Place a legal hold: nothing deletes these rows until it is released.
+
+        What a deletion took less than a day ago is brought back by the next run.
+
+        Args:
+            dataset: Whose rows; ``*`` means every tiered dataset, also those that are declared later.
+            start: Rows from this moment on: an aware datetime, ISO 8601 text with a zone, or microseconds. None means
+                from the beginning.
+            end: Rows before this moment. None means for ever.
+            reason: Why.
+            held_by: By whose order.
+
+        Returns:
+            The hold as recorded.
+
+        Raises:
+            InvalidValue: A value does not fit.
+            UnknownDataset: There is no such dataset, or it has no tiers.
+        """
+        if dataset != EVERY_DATASET and self._database.registry[dataset].tiering is None:
+            raise UnknownDataset(
+                f"{dataset} has no tiers: nothing deletes its rows",
+                hint="name a tiered dataset, or * for all",
             )
-        removed = []
-        for path in find_leftovers(self._database, grace_s).given_up:
-            with suppress(PermissionError):  # on Windows somebody has it open; it is there the next time, too
-                path.unlink()
-                removed.append(path)
-        if removed:
-            names = [path.relative_to(self._database.root).as_posix() for path in removed]
-            self._database.writer.call(record, "sweep", {"paths": names}, durability="full")
-        return removed
+        hold = Hold(
+            hold_id=f"hold-{uuid.uuid4().hex[:12]}",
+            dataset=dataset,
+            start_us=0 if start is None else check_timestamp(start, "start"),
+            end_us=FOR_EVER_US if end is None else check_timestamp(end, "end"),
+            reason=reason,
+            held_by=held_by,
+        )
+        return self._database.writer.call(place_hold, hold, durability="full")
+
+    def release(self, hold_id: str, *, released_by: str) -> Hold:
+        """End a legal hold.
+
+        Args:
+            hold_id: Which.
+            released_by: By whose order.
+
+        Returns:
+            The hold as it ended.
+
+        Raises:
+            NotFound: There is no such hold, or it ended before.
+        """
+        return self._database.writer.call(release_hold, hold_id, released_by, durability="full")
+
+    def holds(self, *, released: bool = False) -> list[Hold]:
+        """Return legal holds.
+
+        Args:
+            released: Also those that ended.
+
+        Returns:
+            Oldest first.
+        """
+        name = "all_holds" if released else "active_holds"
+        return [Hold(*row) for row in self._database.readers.rows(self._database.statements[name])]
+
+    def certificates(self) -> list[Certificate]:
+        """Return what was deleted by policy.
+
+        Returns:
+            A certificate for each deletion, oldest first.
+        """
+        return certificates(self.history())
+
+    def clock(self) -> Trust:
+        """Say whether the store's clock is believed; if not, nothing is deleted that was not old enough before.
+
+        Returns:
+            The latest time that is believed, and what is in doubt.
+        """
+        return read_trust(self._database)
+
+    def confirm_clock(self, confirmed_by: str) -> Trust:
+        """Confirm that the clock is right although it leapt; the audit log says who did.
+
+        Args:
+            confirmed_by: Who looked.
+
+        Returns:
+            The clock's time.
+        """
+        return confirm_clock(self._database, confirmed_by)
 
     def status(self) -> dict[str, Any]:
         """Return the condition of the tiers.
@@ -232,7 +263,8 @@ class DataRetentionManager:
             due_rows: rows that are old enough to move now; due_merges: merges that are due; open_moves: moves that a
             crash or a running mover has open, as {move_id, dataset, day, state}; archived: by dataset {files, rows,
             size_bytes}; tiers: the same by dataset and tier; replaced_files: files that are to be deleted after their
-            grace; audit_entries.
+            grace; due_deletions: files of which rows are older than their policy keeps; holds: legal holds in force;
+            clock_doubt: why nothing more is deleted, or None; audit_entries.
         """
         statements = self._database.statements
         with self._database.readers.transaction() as transaction:
@@ -250,6 +282,9 @@ class DataRetentionManager:
         return {
             "due_rows": sum(planned.unit.row_count for planned in self.plan()),
             "due_merges": len(self.plan_merges()),
+            "due_deletions": len(self.plan_deletions()),
+            "holds": len(self.holds()),
+            "clock_doubt": self.clock().doubt,
             "open_moves": [
                 {
                     "move_id": move.move_id,
@@ -310,11 +345,3 @@ class DataRetentionManager:
                 path=str(self._database.root),
                 hint="wait for it to finish; it is safe to run again",
             ) from error
-
-
-def _failed(failures: list[ArchiveError], rows_done: int) -> ArchiveError:
-    """Return the first failure, with the others and what was done all the same in its message."""
-    first = failures[0]
-    others = f"; {len(failures) - 1} more could not be moved" if len(failures) > 1 else ""
-    message = f"{first.message} ({rows_done:,} rows of the rest were moved{others})"
-    return type(first)(message, operation=first.operation, path=first.path, hint=first.hint)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,11 @@ from hybridstore.archive.writing import Target, key_hashes, read_ids, write_arch
 from hybridstore.clock import DAY_US
 from hybridstore.config import Durability
 from hybridstore.durable import fsync_directory, fsync_file, write_error
-from hybridstore.errors import ArchiveError, HybridStoreError, MoveFailed, StoreError
+from hybridstore.errors import HybridStoreError, MoveFailed, StoreError
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.transfer import read_rows
+from hybridstore.retention.failures import Failures
+from hybridstore.retention.pace import Pace
 from hybridstore.retention.policy import PlannedMove
 from hybridstore.retention.progress import OnStep
 from hybridstore.retention.steps import Move, Step, abandon, claim, publish, remember_keys
@@ -41,22 +43,8 @@ STEPS = ("claimed", "read", "written", "flushed", "verified", "named", "publishe
 """Names passed to ``on_step``, in order; ``purged`` comes once a publishing step after the first."""
 FILE_ROWS_MAX = 2_000_000
 """Rows of one file at the most: bounds the mover's memory."""
-WORK_TARGET_MS = 2.5
-"""How long a publishing step means to hold the write lock."""
-WORK_TARGET_SHARED_MS = 1.2
-"""The same while others are writing: their time to an acknowledgement includes the wait for a step."""
-LOCK_LIMIT_MS = 8.0
-"""A step that held the write lock longer than this is followed by a smaller one; a bot waits that long for its turn."""
-_STEP_ROWS_FIRST = 1_000
-_STEP_ROWS_MIN = 250
-_STEP_ROWS_MAX = 20_000
 _STEP_SPAN_MAX = 20_000
 """Row numbers a step looks through at the most: rows of other days lie between those of the file."""
-_GROWTH_MAX = 2.0
-_PAUSE_MIN_S = 0.0003
-_PAUSE_MAX_S = 0.003
-"""After a step the lock is left alone for a moment: a waiting writer looks for it every 0.2 to 1 ms."""
-
 _READ_IDS = 1 << 20
 _READ_IDS_MIN = 1 << 12
 """Row numbers read in one transaction."""
@@ -84,6 +72,7 @@ class Mover:
         on_rows: Called with the number of rows each publishing step moved.
         keeps_finished: Leave the finished file of a move that is taken back: where the database may be an older copy,
             the newer one may count it.
+        failures: Where to note why units could not be moved.
     """
 
     def __init__(
@@ -93,6 +82,7 @@ class Mover:
         on_rows: OnRows | None = None,
         *,
         keeps_finished: bool = False,
+        failures: Failures | None = None,
     ) -> None:
         self._database = database
         self._keeps_finished = keeps_finished
@@ -100,48 +90,10 @@ class Mover:
         self._log = database.path.with_name(f"{database.path.name}-wal")
         self._on_step = on_step or (lambda _name: None)
         self._on_rows = on_rows or (lambda _rows: None)
-        self.failures: list[ArchiveError] = []
+        self.failures = failures if failures is not None else Failures()
         """Why units could not be moved."""
-        self._failed: set[tuple[str, int | str]] = set()
         self.locked_ms: list[float] = []
         """How long each publishing step held the write lock."""
-
-    def may_move(self, planned: PlannedMove) -> bool:
-        """Say whether a unit is worth trying.
-
-        Args:
-            planned: What to move where.
-
-        Returns:
-            False where it failed before: the reason stands in :attr:`failures`.
-        """
-        return (planned.unit.dataset, planned.unit.start_us) not in self._failed
-
-    def may_merge(self, dataset: str, file_id: str) -> bool:
-        """Say whether a merge is worth trying.
-
-        Args:
-            dataset: Whose files.
-            file_id: The first of them.
-
-        Returns:
-            False where it failed before: the reason stands in :attr:`failures`.
-        """
-        return (dataset, file_id) not in self._failed
-
-    @contextmanager
-    def noting(self, dataset: str, unit: int | str) -> Iterator[None]:
-        """Note the failure of a unit, so that it does not keep the others from being moved.
-
-        Args:
-            dataset: The unit's dataset.
-            unit: Its first moment, us UTC; of a merge the id of its first file.
-        """
-        try:
-            yield
-        except ArchiveError as error:
-            self.failures.append(error)
-            self._failed.add((dataset, unit))
 
     def move(self, planned: PlannedMove) -> ArchiveFile | None:
         """Move one unit.
@@ -184,7 +136,7 @@ class Mover:
                 self._database.statements["find_archive_files"], (move.file_id,)
             )
             if found:
-                with self.noting(move.dataset, move.start_us):
+                with self.failures.noting(move.dataset, move.start_us):
                     file = ArchiveFile.from_row(found[0])
                     path = self._verifier.check(file)
                     self._publish(dataset, move, file, read_ids(path))
@@ -300,7 +252,7 @@ class Mover:
         """Publish and purge in steps; ``ids`` are the file's row numbers in ascending order."""
         done_through = self._done_through(file)
         position = int(ids.searchsorted(done_through, side="right"))
-        pace = _Pace()
+        pace = Pace()
         while position < len(ids):
             step, end = _next_step(ids, position, done_through, pace.step_rows)
             # What first makes the file count and what ends the move is durable when it is acknowledged. A step in
@@ -322,7 +274,7 @@ class Mover:
 
         A key that is noted though its row never left is looked for in vain, and nothing else comes of it.
         """
-        pace = _Pace()
+        pace = Pace()
         position = 0
         while position < len(hashes):
             step = hashes[position : position + pace.step_rows].tolist()
@@ -362,22 +314,3 @@ def _next_step(
     # A long way without a row of the file is not searched again under the lock.
     above = done_through if first - done_through <= _STEP_SPAN_MAX else first - 1
     return Step(above, int(ids[end - 1]), end - position, end == len(ids)), end
-
-
-class _Pace:
-    """How large the next step is and how long the lock is left alone before it."""
-
-    def __init__(self) -> None:
-        self.step_rows = _STEP_ROWS_FIRST
-        self.pause_s = _PAUSE_MIN_S
-        self._target_ms = WORK_TARGET_MS
-        self._last_seq: int | None = None
-
-    def note(self, work_ms: float, held_ms: float, seq: int) -> None:
-        """Adapt to a step; the time of a row varies tenfold with how scattered the rows lie."""
-        if self._last_seq is not None and seq != self._last_seq + 1:  # others are writing
-            self._target_ms = WORK_TARGET_SHARED_MS
-            self.pause_s = min(max(held_ms / 1000, _PAUSE_MIN_S), _PAUSE_MAX_S)
-        self._last_seq = seq
-        factor = min(self._target_ms / max(work_ms, 1e-3), LOCK_LIMIT_MS / max(held_ms, 1e-3), _GROWTH_MAX)
-        self.step_rows = int(min(max(self.step_rows * factor, _STEP_ROWS_MIN), _STEP_ROWS_MAX))

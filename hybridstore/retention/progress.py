@@ -48,6 +48,9 @@ class MoveReport(Record, frozen=True, gc=False):
         merged: Files that others replaced.
         merged_rows: Rows of those others.
         collected: Replaced files that were deleted after their grace.
+        deleted_rows: Rows that count no more because they are older than their policy keeps.
+        restored_rows: Rows that count again because a legal hold came before they were destroyed.
+        clock_doubt: Why no more was deleted; None where the clock is believed.
     """
 
     rows: int
@@ -65,6 +68,9 @@ class MoveReport(Record, frozen=True, gc=False):
     merged: int = 0
     merged_rows: int = 0
     collected: int = 0
+    deleted_rows: int = 0
+    restored_rows: int = 0
+    clock_doubt: str | None = None
 
 
 class Done:
@@ -75,15 +81,18 @@ class Done:
         swept: Files removed of moves and merges that had been given up.
         strange: Files under archives/ that this store knows nothing of.
         collected: Replaced files that were deleted.
+        restored: Rows that a legal hold brought back.
+        clock_doubt: Why no more was deleted.
         complete: Whether everything that was due was done.
         moving_s: How long moves took, planning included; 0 where they did not end.
     """
 
     def __init__(self) -> None:
-        self.resumed = self.swept = self.strange = self.collected = 0
+        self.resumed = self.swept = self.strange = self.collected = self.restored = 0
+        self.clock_doubt: str | None = None
         self.complete = False
         self.moving_s = 0.0
-        self._files = self._size_bytes = self._merged = self._merged_rows = 0
+        self._files = self._size_bytes = self._merged = self._merged_rows = self._deleted_rows = 0
 
     def note_move(self, file: ArchiveFile | None) -> None:
         """Count a move.
@@ -103,6 +112,14 @@ class Done:
         """
         self._merged += len(planned.files)
         self._merged_rows += planned.row_count
+
+    def note_deletion(self, rows: int) -> None:
+        """Count a deletion.
+
+        Args:
+            rows: How many count no more.
+        """
+        self._deleted_rows += rows
 
     def report(self, rows: int, elapsed_s: float, locked_ms: list[float]) -> MoveReport:
         """Make the report.
@@ -131,6 +148,9 @@ class Done:
             merged=self._merged,
             merged_rows=self._merged_rows,
             collected=self.collected,
+            deleted_rows=self._deleted_rows,
+            restored_rows=self.restored,
+            clock_doubt=self.clock_doubt,
         )
 
 
@@ -154,7 +174,7 @@ def stoppable(on_step: OnStep | None, stop: Callable[[], bool] | None) -> OnStep
     def after(name: str) -> None:
         if on_step:
             on_step(name)
-        if name not in {"done", "replaced"}:  # what is done is counted first
+        if name not in {"done", "replaced", "collected"}:  # what is done is counted first
             check_stop(stop)
 
     return after

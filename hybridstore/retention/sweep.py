@@ -9,12 +9,16 @@ then a move that looks unfinished here may have been finished there.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from hybridstore.archive.layout import ARCHIVES
+from hybridstore.errors import MoveFailed
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.watermark import Watermark
+from hybridstore.retention.replacement import Replacement, written_files
+from hybridstore.retention.steps import record
 
 SWEEP_GRACE_S = 3600.0
 """A file is removed only after this long: somebody may just be about to do something with it."""
@@ -65,11 +69,11 @@ def find_leftovers(database: DatabaseManager, grace_s: float = SWEEP_GRACE_S) ->
     found = Leftovers([], [])
     with database.readers.transaction() as transaction:
         known = {row[0] for row in transaction.rows(database.statements["known_paths"])}
-        given_up = {
-            row[0]
-            for name in ("abandoned_paths", "abandoned_merge_paths")
-            for row in transaction.rows(database.statements[name])
-        }
+        given_up = {row[0] for row in transaction.rows(database.statements["abandoned_paths"])}
+        abandoned = transaction.rows(database.statements["abandoned_writes"])
+        opened = transaction.rows(database.statements["open_replacements"])
+    given_up |= {written.path for (writes,) in abandoned for written in written_files(writes)}
+    known |= {written.path for row in opened for written in Replacement(*row).written}
     oldest_s = time.time() - grace_s
     for pattern in _PATTERNS:
         for path in (database.root / ARCHIVES).rglob(pattern):
@@ -77,3 +81,34 @@ def find_leftovers(database: DatabaseManager, grace_s: float = SWEEP_GRACE_S) ->
             if name not in known and path.stat().st_mtime < oldest_s:
                 (found.given_up if name in given_up else found.strange).append(path)
     return found
+
+
+def sweep(database: DatabaseManager, grace_s: float = SWEEP_GRACE_S) -> list[Path]:
+    """Remove files of moves and replacements that this store gave up.
+
+    Args:
+        database: The open store.
+        grace_s: Only files older than this.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        MoveFailed: The database may be an older copy, or another store's; nothing was removed.
+    """
+    why = doubt(database)
+    if why is not None:
+        raise MoveFailed(
+            f"no archived file is removed while it is not certain whose it is: {why}",
+            path=str(database.root),
+            hint="put the right database back; where what is there shall count, call database.accept_loss()",
+        )
+    removed = []
+    for path in find_leftovers(database, grace_s).given_up:
+        with suppress(PermissionError):  # on Windows somebody has it open; it is there the next time, too
+            path.unlink()
+            removed.append(path)
+    if removed:
+        names = [path.relative_to(database.root).as_posix() for path in removed]
+        database.writer.call(record, "sweep", {"paths": names}, durability="full")
+    return removed

@@ -12,8 +12,11 @@ TIERS = ("hot", "warm", "cold", "frozen")
 """Folders under archives/, youngest first. archives/hot holds what overflowed the hot store early."""
 OPEN_MOVE_STATES = ("claimed", "publishing")
 MOVE_STATES = (*OPEN_MOVE_STATES, "done", "abandoned")
-MERGE_STATES = ("claimed", "done", "collected", "abandoned")
-"""collected: the files it replaced are deleted."""
+REPLACEMENT_KINDS = ("merge", "delete", "restore")
+"""merge: the same rows in fewer files; delete: without rows that are older than their policy keeps; restore: rows of a
+deletion that a legal hold brought back."""
+REPLACEMENT_STATES = ("claimed", "done", "collecting", "collected", "abandoned")
+"""collected: the files it replaced are gone."""
 
 COMMIT_CLOCK = Dataset(
     name="commit_clock",
@@ -91,26 +94,27 @@ ARCHIVE_MOVES = Dataset(
     ),
 )
 
-ARCHIVE_MERGES = Dataset(
-    name="archive_merges",
+ARCHIVE_REPLACEMENTS = Dataset(
+    name="archive_replacements",
     kind="internal",
-    doc="Every replacement of archived files by one that holds the same rows.",
+    doc="Every replacement of archived files by others.",
     columns=(
-        Column("merge_id", _NAME, "Unique."),
+        Column("replacement_id", _NAME, "Unique."),
+        Column("kind", _NAME, "What it is for.", choices=REPLACEMENT_KINDS),
         Column("dataset", _NAME, "Whose files."),
         Column("tier", _NAME, "Where to.", choices=TIERS),
         Column("start_us", _INTEGER, "First moment of the period, us UTC."),
-        Column("end_us", _INTEGER, "First moment after the period, us UTC."),
-        Column("file_id", _NAME, "The file it writes."),
-        Column("path", _TEXT, "The file's path relative to the root."),
+        Column("end_us", _INTEGER, "First moment after it, us UTC."),
+        Column("writes", _JSON, "Files it may write: [id, path relative to the root] each."),
         Column("replaces", _JSON, "Ids of the files it replaces."),
-        Column("state", _NAME, "How far it is.", choices=MERGE_STATES),
-        Column("row_count", _INTEGER, "Rows of the file, once known.", nullable=True),
+        Column("kept", _JSON, "Rows of which times stay: [from, to) us UTC each; null: all.", nullable=True),
+        Column("state", _NAME, "How far it is.", choices=REPLACEMENT_STATES),
+        Column("row_count", _INTEGER, "Rows that stay, once known.", nullable=True),
         Column("claimed_at", _TIME, "When it began."),
         Column("finished_at", _TIME, "When it ended.", nullable=True),
     ),
-    key=("merge_id",),
-    indexes=(Index(("state", "finished_at"), where="state IN ('claimed', 'done')"),),
+    key=("replacement_id",),
+    indexes=(Index(("state", "finished_at"), where="state IN ('claimed', 'done', 'collecting')"),),
 )
 
 AUDIT_LOG = Dataset(
@@ -143,6 +147,7 @@ LEGAL_HOLDS = Dataset(
         Column("released_at", _TIME, "When it ended.", nullable=True),
     ),
     key=("hold_id",),
+    indexes=(Index(("placed_at",), where="released_at IS NULL"),),
 )
 
 CORRECTIONS = Dataset(
@@ -187,11 +192,14 @@ ARCHIVED_KEYS = Dataset(
 DATASET_STATE = Dataset(
     name="dataset_state",
     kind="internal",
-    doc="How often rows of a dataset were changed in place; an incremental copy is rebuilt when this moved.",
+    doc="What a store knows of a dataset as a whole.",
     columns=(
         Column("dataset", _NAME, "Which."),
-        Column("mutations", _INTEGER, "Updates in place so far."),
+        Column(
+            "mutations", _INTEGER, "Updates in place so far; an incremental copy is rebuilt when this moved."
+        ),
         Column("declaration", _NAME, "Hash of the declaration its table was made from."),
+        Column("deleted_until_us", _INTEGER, "Rows before it were deleted by policy, us UTC.", nullable=True),
     ),
     key=("dataset",),
 )
@@ -221,7 +229,7 @@ INTERNAL = (
     COMMIT_CLOCK,
     ARCHIVE_FILES,
     ARCHIVE_MOVES,
-    ARCHIVE_MERGES,
+    ARCHIVE_REPLACEMENTS,
     AUDIT_LOG,
     LEGAL_HOLDS,
     CORRECTIONS,

@@ -13,7 +13,7 @@ from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.recorder import Recorder
 from hybridstore.hot.rows import prepare_rows, write_rows
-from hybridstore.retention import mover
+from hybridstore.retention import pace
 from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.schema.books import LEDGER
 from tests.crash.stock import NOW_US, corrections, store_config
@@ -44,7 +44,7 @@ def move_everything(
     """
     database = DatabaseManager(store_config(root, vfs), clock=ManualClock(NOW_US))
     database.archive_lookup = ArchiveLookup(database)
-    with patch.multiple(mover, _STEP_ROWS_FIRST=_STEP_ROWS_FIRST, _STEP_ROWS_MIN=_STEP_ROWS_MIN):
+    with patch.multiple(pace, STEP_ROWS_FIRST=_STEP_ROWS_FIRST, STEP_ROWS_MIN=_STEP_ROWS_MIN):
         database.open()
         try:
             retention = DataRetentionManager(database)
@@ -55,7 +55,7 @@ def move_everything(
                     on_step("corrected")
                 retention.run(on_step=on_step)
             retention.run(
-                _MERGES_DUE_US, on_step=on_step, on_merge_step=lambda name: on_step(f"merge {name}")
+                _MERGES_DUE_US, on_step=on_step, on_replace_step=lambda name: on_step(f"merge {name}")
             )
             if expected is not None:
                 _tell(database, list(expected[LEDGER.name].values()))

@@ -12,7 +12,8 @@ from hybridstore import durable
 from hybridstore.archive import writing
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.hot import ledger, rows
-from hybridstore.retention import manager, merger, mover, steps
+from hybridstore.retention import merger, mover, replacer, steps
+from hybridstore.retention import round as retention_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from hybridstore.hot.database import DatabaseManager
     from hybridstore.hot.session import WriteSession
-    from hybridstore.retention.merge_steps import Merge
     from hybridstore.retention.merging import PlannedMerge
+    from hybridstore.retention.replacement import Replacement
     from hybridstore.retention.steps import Move, Step, StepResult
     from hybridstore.schema.dataset import Dataset
 
@@ -87,7 +88,7 @@ def _publishing(publish: Callable[..., StepResult]) -> Iterator[None]:
 
 def _no_merges() -> Any:
     """What is broken in a move shall not be found by the merge that follows it."""
-    return patch.object(manager.DataRetentionManager, "_merge_due", lambda *_what: None)
+    return patch.object(retention_round.Round, "_merge", lambda *_what: None)
 
 
 @contextmanager
@@ -206,36 +207,38 @@ def _superseding(*, old: bool, new: bool, apart: bool = False) -> Iterator[None]
 def _replacing(*, old_first: bool) -> Iterator[None]:
     """A merge's file begins to count in one transaction, and those it replaces count no more from another on."""
 
-    def take_out(session: WriteSession, merge: Merge) -> None:
-        for file_id in merge.replaced_ids:
+    def take_out(session: WriteSession, replacement: Replacement) -> None:
+        for file_id in replacement.replaced_ids:
             session.run("replace_file", (session.seq, file_id))
 
-    def replace_files(session: WriteSession, merge: Merge, file: ArchiveFile) -> None:
+    def commit(session: WriteSession, replacement: Replacement, files: list[ArchiveFile]) -> None:
         if old_first:
-            take_out(session, merge)
+            take_out(session, replacement)
             _commit_between(session)
-        counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
-        session.run("insert_archive_files", counted.as_row())
+        for file in files:
+            counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
+            session.run("insert_archive_files", counted.as_row())
         if not old_first:
             _commit_between(session)
-            take_out(session, merge)
-        session.run("finish_merge", ("done", file.row_count, session.ts_us, merge.merge_id))
+            take_out(session, replacement)
+        done = ("done", sum(file.row_count for file in files), session.ts_us, replacement.replacement_id)
+        session.run("finish_replacement", done)
 
-    with patch.object(merger, "replace_files", replace_files):
+    with patch.object(merger, "commit_merge", commit):
         yield
 
 
 @contextmanager
 def _merged_in_part() -> Iterator[None]:
     """A merge loses the last of its files and nobody compares."""
-    read = merger.Merger._read
+    read = replacer.Replacer._read
 
-    def read_less(self: merger.Merger, dataset: Dataset, planned: PlannedMerge) -> pa.Table:
-        return read(self, dataset, planned._replace(files=planned.files[:-1]))
+    def read_less(self: replacer.Replacer, dataset: Dataset, files: Sequence[ArchiveFile]) -> pa.Table:
+        return read(self, dataset, files[:-1])
 
     with (
-        patch.object(merger.Merger, "_read", read_less),
-        patch.object(merger, "_check_whole", lambda *_what: None),
+        patch.object(replacer.Replacer, "_read", read_less),
+        patch.object(merger, "check_whole", lambda *_what: None),
     ):
         yield
 
@@ -243,7 +246,7 @@ def _merged_in_part() -> Iterator[None]:
 @contextmanager
 def _collected_before_replacing() -> Iterator[None]:
     """The files a merge replaces are deleted before it is committed that they count no more."""
-    check = merger._check_whole
+    check = merger.check_whole
 
     def delete(planned: PlannedMerge, file: ArchiveFile) -> None:
         check(planned, file)
@@ -251,15 +254,15 @@ def _collected_before_replacing() -> Iterator[None]:
             for part in planned.files:
                 (root / part.path).unlink(missing_ok=True)
 
-    init = merger.Merger.__init__
+    init = replacer.Replacer.__init__
 
-    def remember(self: merger.Merger, database: DatabaseManager, *rest: Any, **named: Any) -> None:
+    def remember(self: replacer.Replacer, database: DatabaseManager, *rest: Any, **named: Any) -> None:
         _ROOTS.add(database.root)
         init(self, database, *rest, **named)
 
     with (
-        patch.object(merger, "_check_whole", delete),
-        patch.object(merger.Merger, "__init__", remember),
+        patch.object(merger, "check_whole", delete),
+        patch.object(replacer.Replacer, "__init__", remember),
     ):
         yield
 

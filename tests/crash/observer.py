@@ -132,7 +132,8 @@ class Observer:
             row[0]
             for row in self._connection.execute(
                 "SELECT file_id FROM archive_moves WHERE state = 'done'"
-                " UNION ALL SELECT file_id FROM archive_merges WHERE state = 'done'"
+                " UNION ALL SELECT json_extract(w.value, '$[0]') FROM archive_replacements, json_each(writes) AS w"
+                " WHERE state = 'done'"
             )
         )
         files = {row[0] for row in self._connection.execute("SELECT file_id FROM archive_files")}

@@ -16,8 +16,10 @@ SCANS_ALLOWED = {
     "schema_version": ("pragma_user_version", "one row that SQLite computes"),
     "known_paths": ("archive_files", "a sweep asks for every path there is, once a run of the mover"),
     "abandoned_paths": ("archive_moves", "a sweep asks for every path there is, once a run of the mover"),
-    "abandoned_merge_paths": ("archive_merges", "the same"),
+    "abandoned_writes": ("archive_replacements", "the same"),
     "audit_entries": ("audit_log", "a verification reads the whole chain"),
+    "all_holds": ("legal_holds", "somebody asks for every hold there ever was"),
+    "forget_keys": ("json_each", "the list of what is forgotten"),
     "remember_keys": ("json_each", "the list of what is remembered"),
     "what_is_held": ("json_each", "the list of what is asked for"),
     "accounts_that_hold": (

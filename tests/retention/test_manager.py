@@ -187,8 +187,8 @@ def test_status_tells_what_is_due_open_and_archived(
     database: DatabaseManager, manager: DataRetentionManager
 ) -> None:
     assert manager.status() == {
-        "due_rows": 100, "due_merges": 0, "open_moves": [], "archived": {}, "tiers": {}, "replaced_files": 0,
-        "audit_entries": 0,
+        "due_rows": 100, "due_merges": 0, "due_deletions": 0, "holds": 0, "clock_doubt": None, "open_moves": [],
+        "archived": {}, "tiers": {}, "replaced_files": 0, "audit_entries": 0,
     }  # fmt: skip
     during: list[dict[str, object]] = []
     manager.run(on_step=lambda name: during.append(manager.status()) if name == "named" else None)

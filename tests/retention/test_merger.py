@@ -13,9 +13,11 @@ from hybridstore.config import RetentionPolicy
 from hybridstore.errors import ArchiveCorrupt, MoveFailed
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
-from hybridstore.retention import manager as manager_module
+from hybridstore.retention import round as round_module
+from hybridstore.retention.collector import COLLECT_GRACE_US, Collector
 from hybridstore.retention.manager import DataRetentionManager
-from hybridstore.retention.merger import COLLECT_GRACE_US, MERGE_STEPS, Merger
+from hybridstore.retention.merger import merge
+from hybridstore.retention.replacer import REPLACEMENT_STEPS, Replacer
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.market import MARKET_TRADES
 from tests.tiered import NOW_US, OLD_DAY, TIERED, all_rows, insert, make_rows, open_store
@@ -41,8 +43,14 @@ def manifest(database: DatabaseManager) -> list[tuple[str, str, int]]:
     )
 
 
+def collector(database: DatabaseManager) -> Collector:
+    return Collector(database, Replacer(database))
+
+
 def states(database: DatabaseManager) -> list[str]:
-    return [row[0] for row in database.readers.rows("SELECT state FROM archive_merges ORDER BY claimed_at")]
+    return [
+        row[0] for row in database.readers.rows("SELECT state FROM archive_replacements ORDER BY claimed_at")
+    ]
 
 
 def parquet_files(database: DatabaseManager) -> set[str]:
@@ -64,8 +72,8 @@ def test_days_of_every_dataset_become_a_month(
         seen += 1
         assert all_rows(database, dataset) == before
 
-    report = manager.run(LATER_US, on_merge_step=watch)
-    assert seen == len(MERGE_STEPS)
+    report = manager.run(LATER_US, on_replace_step=watch)
+    assert seen == len(REPLACEMENT_STEPS)
     assert (report.rows, report.merged, report.merged_rows, report.collected) == (0, 3, 120, 0)
     assert manifest(database) == [("cold", dataset.name, 120)]
     assert all_rows(database, dataset) == before
@@ -87,7 +95,7 @@ def test_a_month_lies_in_a_folder_of_the_month(database: DatabaseManager, rng: r
     assert path.startswith("archives/frozen/market_trades/year=2026/market_trades-frozen-20260101-20261231-")
 
 
-@pytest.mark.parametrize("step", MERGE_STEPS)
+@pytest.mark.parametrize("step", REPLACEMENT_STEPS)
 def test_a_merge_that_is_killed_at_any_step_is_done_by_the_next_run(
     tmp_path: Path, rng: random.Random, step: str
 ) -> None:
@@ -100,7 +108,7 @@ def test_a_merge_that_is_killed_at_any_step_is_done_by_the_next_run(
         before = all_rows(database, MARKET_TRADES)
         DataRetentionManager(database).run()
         with pytest.raises(Killed):
-            DataRetentionManager(database).run(LATER_US, on_merge_step=die)
+            DataRetentionManager(database).run(LATER_US, on_replace_step=die)
         assert all_rows(database, MARKET_TRADES) == before
     with open_store(tmp_path) as database:
         assert all_rows(database, MARKET_TRADES) == before
@@ -116,8 +124,8 @@ def test_replaced_files_are_deleted_after_their_grace(database: DatabaseManager,
     insert(database, MARKET_TRADES, make_rows(MARKET_TRADES, rng, 60, days=3))
     before = all_rows(database, MARKET_TRADES)
     DataRetentionManager(database).run(LATER_US)
-    merger = Merger(database)
-    ((finished_us,),) = database.readers.rows("SELECT finished_at FROM archive_merges")
+    merger = collector(database)
+    ((finished_us,),) = database.readers.rows("SELECT finished_at FROM archive_replacements")
     assert merger.collect(finished_us + COLLECT_GRACE_US - 1) == []
     assert len(merger.collect(finished_us + COLLECT_GRACE_US)) == 3
     assert merger.collect(finished_us + COLLECT_GRACE_US) == []
@@ -138,7 +146,7 @@ def test_nothing_is_deleted_while_what_replaced_it_is_damaged(
     content[len(content) // 2] ^= 1
     (database.root / path).write_bytes(content)
     with pytest.raises(ArchiveCorrupt, match="content changed"):
-        Merger(database).collect(NOW_US * 2)
+        collector(database).collect(NOW_US * 2)
     assert len(parquet_files(database)) == 4
 
 
@@ -153,10 +161,10 @@ def test_what_was_merged_twice_is_proven_before_its_parts_are_deleted(
     whole = (database.root / path).read_bytes()
     (database.root / path).write_bytes(whole[:-1])
     with pytest.raises(ArchiveCorrupt, match="manifest says"):
-        Merger(database).collect(NOW_US * 2)
+        collector(database).collect(NOW_US * 2)
     assert len(parquet_files(database)) == 5, "days, month and year"
     (database.root / path).write_bytes(whole)
-    assert len(Merger(database).collect(NOW_US * 2)) == 4
+    assert len(collector(database).collect(NOW_US * 2)) == 4
     assert states(database) == ["collected", "collected"]
 
 
@@ -208,7 +216,7 @@ def test_a_file_that_counts_no_more_stops_the_merge(database: DatabaseManager, r
             database.writer.call(write)
 
     with pytest.raises(MoveFailed, match="does not count any more"):
-        Merger(database, interfere).merge(planned)
+        merge(Replacer(database, interfere), planned)
     assert states(database) == ["abandoned"]
     assert len(parquet_files(database)) == 2
     ((counting,),) = database.readers.rows("SELECT count(*) FROM archive_files WHERE replaced_seq IS NULL")
@@ -225,7 +233,7 @@ def test_a_run_can_be_stopped_between_merges(database: DatabaseManager, rng: ran
     manager = DataRetentionManager(database)
     manager.run()
     steps: list[str] = []
-    report = manager.run(LATER_US, on_merge_step=steps.append, stop=lambda: steps.count("replaced") == 1)
+    report = manager.run(LATER_US, on_replace_step=steps.append, stop=lambda: steps.count("replaced") == 1)
     assert (report.complete, report.merged) == (False, 2)
     assert all_rows(database, MARKET_TRADES) == before
     assert manager.run(LATER_US).complete
@@ -239,7 +247,7 @@ def test_an_older_copy_of_the_database_deletes_nothing(
     insert(database, MARKET_TRADES, make_rows(MARKET_TRADES, rng, 60, days=3))
     manager = DataRetentionManager(database)
     manager.run(LATER_US)
-    monkeypatch.setattr(manager_module, "doubt", lambda _database: "it may be an older copy")
+    monkeypatch.setattr(round_module, "doubt", lambda _database: "it may be an older copy")
     clock = database.clock
     clock.set(NOW_US + 10 * COLLECT_GRACE_US)  # type: ignore[attr-defined]  # a ManualClock
     assert manager.run(LATER_US).collected == 0

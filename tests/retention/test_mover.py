@@ -21,6 +21,7 @@ from hybridstore.hot.reader import ReadTransaction
 from hybridstore.hot.session import WriteSession
 from hybridstore.hot.transfer import read_rows
 from hybridstore.retention import mover
+from hybridstore.retention import pace as pace_module
 from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.retention.mover import STEPS, Mover
 from hybridstore.schema.dataset import Dataset
@@ -37,9 +38,9 @@ class Killed(BaseException):
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseManager]:
     """Return a store whose moves take many small steps."""
-    monkeypatch.setattr(mover, "_STEP_ROWS_FIRST", 20)
-    monkeypatch.setattr(mover, "_STEP_ROWS_MIN", 10)
-    monkeypatch.setattr(mover, "_STEP_ROWS_MAX", 40)
+    monkeypatch.setattr(pace_module, "STEP_ROWS_FIRST", 20)
+    monkeypatch.setattr(pace_module, "STEP_ROWS_MIN", 10)
+    monkeypatch.setattr(pace_module, "STEP_ROWS_MAX", 40)
     with open_store(tmp_path) as database:
         yield database
 
@@ -347,12 +348,12 @@ def test_steps_part_the_file_without_gap_or_overlap(ids: set[int], step_rows: in
 def test_the_pace_shrinks_after_a_long_step_and_stays_within_bounds(
     times: list[tuple[float, float, bool]],
 ) -> None:
-    pace, seq = mover._Pace(), 0
+    pace, seq = pace_module.Pace(), 0
     for work_ms, flush_ms, others in times:
         before = pace.step_rows
         seq += 2 if others else 1
         pace.note(work_ms, work_ms + flush_ms, seq)
-        assert mover._STEP_ROWS_MIN <= pace.step_rows <= mover._STEP_ROWS_MAX
-        assert 0 < pace.pause_s <= mover._PAUSE_MAX_S
-        if work_ms + flush_ms > mover.LOCK_LIMIT_MS:
-            assert pace.step_rows < before or pace.step_rows == mover._STEP_ROWS_MIN
+        assert pace_module.STEP_ROWS_MIN <= pace.step_rows <= pace_module.STEP_ROWS_MAX
+        assert 0 < pace.pause_s <= pace_module.PAUSE_MAX_S
+        if work_ms + flush_ms > pace_module.LOCK_LIMIT_MS:
+            assert pace.step_rows < before or pace.step_rows == pace_module.STEP_ROWS_MIN

@@ -17,7 +17,7 @@ from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import MoveFailed
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import SchemaManager
-from hybridstore.retention import mover
+from hybridstore.retention import pace
 from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.schema.books import LEDGER
 from tests.tiered import NOW_US, all_rows, insert, make_rows, open_store
@@ -132,8 +132,8 @@ def test_an_older_copy_of_the_database_removes_nothing_the_newer_one_counts(
     tmp_path: Path, rng: random.Random, monkeypatch: pytest.MonkeyPatch, step: str, then: str
 ) -> None:
     """The older copy was taken at any step of a move that the newer one finished."""
-    for name in ("_STEP_ROWS_FIRST", "_STEP_ROWS_MIN", "_STEP_ROWS_MAX"):
-        monkeypatch.setattr(mover, name, 10)
+    for name in ("STEP_ROWS_FIRST", "STEP_ROWS_MIN", "STEP_ROWS_MAX"):
+        monkeypatch.setattr(pace, name, 10)
     older, newer = tmp_path / "older.db", tmp_path / "newer.db"
     root = tmp_path / "root"
     with open_store(root) as database:

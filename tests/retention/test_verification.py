@@ -29,7 +29,7 @@ def archive(database: DatabaseManager, rng: random.Random) -> list[Path]:
     manager.run()
     (merge, *_) = manager.plan_merges(NOW_US + 60 * DAY_US)
     assert merge.dataset == "ledger"
-    manager.run(NOW_US + 60 * DAY_US, on_merge_step=None)
+    manager.run(NOW_US + 60 * DAY_US, on_replace_step=None)
     rows = database.readers.rows("SELECT path FROM archive_files WHERE replaced_seq IS NULL ORDER BY dataset")
     return [database.root / row[0] for row in rows]
 

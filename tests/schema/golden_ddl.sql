@@ -56,23 +56,24 @@ CREATE INDEX archive_moves_by_dataset_start_us ON archive_moves (dataset, start_
 
 CREATE INDEX archive_moves_by_dataset_finished_at ON archive_moves (dataset, finished_at);
 
-CREATE TABLE archive_merges (
-  merge_id TEXT NOT NULL,
+CREATE TABLE archive_replacements (
+  replacement_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
   dataset TEXT NOT NULL,
   tier TEXT NOT NULL,
   start_us INTEGER NOT NULL,
   end_us INTEGER NOT NULL,
-  file_id TEXT NOT NULL,
-  path TEXT NOT NULL,
+  writes TEXT NOT NULL,
   replaces TEXT NOT NULL,
+  kept TEXT,
   state TEXT NOT NULL,
   row_count INTEGER,
   claimed_at INTEGER NOT NULL,
   finished_at INTEGER,
-  PRIMARY KEY (merge_id)
+  PRIMARY KEY (replacement_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX archive_merges_by_state_finished_at ON archive_merges (state, finished_at) WHERE state IN ('claimed', 'done');
+CREATE INDEX archive_replacements_by_state_finished_at ON archive_replacements (state, finished_at) WHERE state IN ('claimed', 'done', 'collecting');
 
 CREATE TABLE audit_log (
   entry INTEGER NOT NULL,
@@ -95,6 +96,8 @@ CREATE TABLE legal_holds (
   released_at INTEGER,
   PRIMARY KEY (hold_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX legal_holds_by_placed_at ON legal_holds (placed_at) WHERE released_at IS NULL;
 
 CREATE TABLE corrections (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -128,6 +131,7 @@ CREATE TABLE dataset_state (
   dataset TEXT NOT NULL,
   mutations INTEGER NOT NULL,
   declaration TEXT NOT NULL,
+  deleted_until_us INTEGER,
   PRIMARY KEY (dataset)
 ) STRICT, WITHOUT ROWID;
 

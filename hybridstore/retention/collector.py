@@ -1,0 +1,185 @@
+"""Deleting files that were replaced, once nobody can still be reading them.
+
+Whatever else is kept of the rows of a deletion goes with its file: versions of them that were corrected, notes that
+they count no more, and the keys by which they would be known again.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.writing import key_hashes
+from hybridstore.clock import DAY_US
+from hybridstore.hot.commits import touches
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.session import WriteSession
+from hybridstore.retention.deleter import rows_within
+from hybridstore.retention.holds import Hold, active_holds, held_spans
+from hybridstore.retention.pace import Pace
+from hybridstore.retention.replacement import Replacement, begin_collecting, collect_files
+from hybridstore.retention.replacer import Replacer
+from hybridstore.retention.spans import Span, clip, without
+from hybridstore.schema.dataset import ROW_ID, Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+COLLECT_GRACE_US = DAY_US
+"""Replaced files stay this long: whoever opened a snapshot before may still read them."""
+COLLECT_STEPS = ("collecting", "forgotten", "unlinked", "collected")
+"""Names passed to ``on_step``, in order."""
+
+
+class Collector:
+    """Deletes replaced files of a store. Only the process that holds the mover lock may.
+
+    Args:
+        database: The open store.
+        replacer: Knows the files that count, and proves them.
+        on_step: Called with the name of each step (see :data:`COLLECT_STEPS`) when it is done.
+    """
+
+    def __init__(self, database: DatabaseManager, replacer: Replacer, on_step: Any = None) -> None:
+        self._database = database
+        self._replacer = replacer
+        self._on_step = on_step or (lambda _name: None)
+
+    def collect(self, now_us: int, grace_us: int = COLLECT_GRACE_US) -> list[Path]:
+        """Delete files that were replaced long enough ago, once what replaced them is proven to be whole.
+
+        Args:
+            now_us: The present, us UTC.
+            grace_us: How long they stay, us.
+
+        Returns:
+            What was deleted.
+
+        Raises:
+            ArchiveCorrupt: A file of the period that counts is missing or changed: what it replaced stays.
+        """
+        statement = self._database.statements["replacements_to_collect"]
+        rows = self._database.readers.rows(statement, (now_us - grace_us,))
+        counting = self._replacer.files() if rows else []
+        removed: list[Path] = []
+        for replacement in (Replacement(*row) for row in rows):
+            for file in counting:
+                holds = file.start_us <= replacement.start_us and file.end_us >= replacement.end_us
+                if holds and file.dataset == replacement.dataset:
+                    self._replacer.verifier.check(file)
+            with suppress(
+                PermissionError
+            ):  # on Windows somebody has one open; it is there the next time, too
+                removed += self._collect(replacement)
+        return removed
+
+    def _collect(self, replacement: Replacement) -> list[Path]:
+        files = [self._file(file_id) for file_id in replacement.replaced_ids]
+        if not self._database.writer.call(_begin, replacement, files, durability="full"):
+            return []  # held: the next run brings the rows back first
+        self._on_step("collecting")
+        paths = [self._database.root / file.path for file in files]
+        if replacement.kind == "delete":
+            self._forget(replacement, files[0])
+        self._on_step("forgotten")
+        removed = []
+        for path in filter(Path.exists, paths):
+            path.unlink()
+            removed.append(path)
+            _tidy(path)
+        self._on_step("unlinked")
+        names = [path.relative_to(self._database.root).as_posix() for path in paths]
+        self._database.writer.call(collect_files, replacement, names, durability="full")
+        self._on_step("collected")
+        return removed
+
+    def _file(self, file_id: str) -> ArchiveFile:
+        statement = self._database.statements["find_archive_files"]
+        return ArchiveFile.from_row(self._database.readers.rows(statement, (file_id,))[0])
+
+    def _forget(self, replacement: Replacement, file: ArchiveFile) -> None:
+        """Forget what the hot store knows of rows that go for good. Done again after a crash, it finds less to do."""
+        import pyarrow.parquet as pq
+
+        path = self._database.root / file.path
+        if not path.exists():  # an earlier run came as far as that
+            return
+        dataset = self._database.registry[file.dataset]
+        assert dataset.tiering is not None
+        columns = list(dict.fromkeys((ROW_ID, dataset.tiering.time, *dataset.key)))
+        with pq.ParquetFile(self._replacer.verifier.check(file)) as parquet:
+            rows = rows_within(dataset, parquet.read(columns=columns), _taken(replacement, file))
+        ids = set(rows.column(ROW_ID).to_pylist())
+        statements = self._database.statements
+        superseded = self._database.readers.rows(statements["superseded_of_dataset"], (dataset.name,))
+        corrected = self._database.readers.rows(statements["correction_ids"], (dataset.name,))
+        self._step(
+            "forget_correction", [(number,) for number, *both in corrected if not ids.isdisjoint(both)]
+        )
+        self._step("forget_superseded", [(dataset.name, row_id) for (row_id,) in superseded if row_id in ids])
+        if dataset.remembers_keys:
+            holds = [Hold(*row) for row in self._database.readers.rows(statements["active_holds"])]
+            stays = [*held_spans(holds, dataset.name), *(replacement.kept_spans or ())]
+            self._forget_keys(dataset, rows, Span(file.time_min_us, file.time_max_us + 1), stays)
+
+    def _forget_keys(self, dataset: Dataset, rows: pa.Table, own: Span, stays: Sequence[Span]) -> None:
+        """Forget the keys of whole days: of a day of which rows are left, one of them may have the same key."""
+        for day in range(own.start_us // DAY_US, (own.end_us - 1) // DAY_US + 1):
+            whole = Span(day * DAY_US, (day + 1) * DAY_US)
+            part = rows_within(dataset, rows, [whole])
+            if part.num_rows and not clip(stays, whole):
+                self._step("forget_keys", key_hashes(dataset, part).tolist(), day)
+
+    def _step(self, name: str, what: list[Any], day: int | None = None) -> None:
+        pace, position = Pace(), 0
+        while position < len(what):
+            some = what[position : position + pace.step_rows]
+            begun_s, work_s, seq = self._database.writer.call(_forget, name, some, day, durability="normal")
+            pace.note(work_s * 1000, (time.perf_counter() - begun_s) * 1000, seq)
+            time.sleep(pace.pause_s)
+            position += len(some)
+
+
+def _taken(replacement: Replacement, file: ArchiveFile) -> tuple[Span, ...]:
+    own = Span(file.time_min_us, file.time_max_us + 1)
+    kept = replacement.kept_spans
+    return () if kept is None else without(own, kept)
+
+
+def _begin(session: WriteSession, replacement: Replacement, files: list[ArchiveFile]) -> bool:
+    """Note that the files are about to be deleted, unless rows that only they have are held by now."""
+    if replacement.state == "collecting":
+        return True
+    found = session.one("find_archive_replacements", (replacement.replacement_id,))
+    assert found is not None
+    held = held_spans(active_holds(session), replacement.dataset)
+    for file in files:
+        if any(clip(held, span) for span in _taken(Replacement(*found), file)):
+            return False
+    begin_collecting(session, replacement)
+    return True
+
+
+@touches()
+def _forget(session: WriteSession, name: str, what: list[Any], day: int | None) -> tuple[float, float, int]:
+    begun_s = time.perf_counter()
+    if day is None:
+        session.executemany(session.sql[name], what)
+    else:
+        session.run(name, {"hashes": msgspec.json.encode(what).decode(), "day": day})
+    return begun_s, time.perf_counter() - begun_s, session.seq
+
+
+def _tidy(path: Path) -> None:
+    """Remove the folders of a period that nothing is in any more."""
+    for folder in path.parents:
+        if "=" not in folder.name or any(folder.iterdir()):
+            return
+        folder.rmdir()
