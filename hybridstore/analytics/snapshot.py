@@ -70,6 +70,17 @@ class Snapshot:
         """Time of that commit, us UTC."""
         return self._hot.ts_us
 
+    def deleted_until_us(self, dataset: str) -> int:
+        """Return before which moment rows of a dataset were deleted by policy.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            us UTC; 0 where none ever were.
+        """
+        return self._hot.deleted_until_us(dataset)
+
     def __enter__(self) -> Self:
         """Fix the moment."""
         self._hot.__enter__()

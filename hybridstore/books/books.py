@@ -231,5 +231,6 @@ class Books:
 
         Raises:
             InvalidValue: The name does not fit.
+            NotFound: The beginning of the books was deleted by policy.
         """
         return prove_account(self._analytics, account)

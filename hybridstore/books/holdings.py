@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from hybridstore.books.deleted import refuse_deleted
 from hybridstore.books.position_at import PositionAt, Stored, Sums, as_stored, as_summed
 from hybridstore.books.positions import (
     QUERIES,
@@ -19,6 +20,7 @@ from hybridstore.books.positions import (
 from hybridstore.books.prices import Price, PriceSeries, plain_money, present_marks
 from hybridstore.portfolio.money import ZERO, add
 from hybridstore.portfolio.symbols import parse_symbol
+from hybridstore.schema.types import check_timestamp
 
 if TYPE_CHECKING:
     from hybridstore.analytics.snapshot import Snapshot
@@ -137,6 +139,10 @@ def _balances(
     snapshot: Snapshot, question: Question, moments: Sequence[datetime]
 ) -> Iterator[dict[str, Decimal]]:
     booked = question.source == BOOKED
+    if booked:
+        refuse_deleted(snapshot, "add up the ledger", ("ledger",))
+    else:
+        refuse_deleted(snapshot, "find balances", ("balance_history",), check_timestamp(moments[0], "moment"))
     query = QUERIES["ledger_changes" if booked else "balance_reports"]
     asked = {"moments": list(moments), "until": moments[-1], "account": question.account}
     changes: dict[datetime, dict[str, Decimal]] = {when: {} for when in moments}

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hybridstore.books.deleted import refuse_deleted
 from hybridstore.books.lots_csv import write_disposals, write_totals
 from hybridstore.errors import InvalidValue
 from hybridstore.named_sql import load_named_sql
@@ -115,6 +116,7 @@ def compute_account_lots(
 
     Raises:
         InvalidValue: A method, year, moment or zone there is not, or a fill lots cannot be made from; it is named.
+        NotFound: The first fills were deleted by policy.
     """
     plans = plan_methods(method, by_year)
     where = _zone(zone)
@@ -126,7 +128,9 @@ def compute_account_lots(
         parse_symbol(check_name(symbol, "symbol"))
     whose = {"account": check_name(account, "account"), "symbol": symbol}
     limit = None if until_us is None else moment(until_us)
-    fills = analytics.sql(QUESTIONS["fills_of_account"], params={**whose, "until": limit})
+    with analytics.snapshot() as snapshot:
+        refuse_deleted(snapshot, "compute lots", ("trades",))
+        fills = snapshot.sql(QUESTIONS["fills_of_account"], **whose, until=limit)
     closed: list[list[Disposal]] = [[] for _ in plans]
     left: list[list[OpenLot]] = [[] for _ in plans]
     for market, of_market in groupby(_rows(fills), key=itemgetter(0)):

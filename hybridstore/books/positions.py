@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hybridstore.books.deleted import refuse_deleted
 from hybridstore.books.position_at import PositionAt, Stored, Sums, as_stored, as_summed, valued
 from hybridstore.books.prices import (
     PRICE_AGE_MAX_S,
@@ -147,6 +148,7 @@ def position_changes(
     Returns:
         For each moment sums by position of what happened since the one before, up to it.
     """
+    refuse_deleted(snapshot, "add up positions", ("position_events",))
     changes: list[dict[str, Sums]] = [{} for _ in moments]
     places = {until: place for place, until in enumerate(moments)}
     asked = {"moments": list(moments), "until": moments[-1], "account": account, "symbol": symbol}

@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hybridstore.books.deleted import BOOKS, refuse_deleted
 from hybridstore.books.fees import fees_of
 from hybridstore.books.prices import plain_money
 from hybridstore.clock import DAY_US
@@ -143,9 +144,11 @@ def prove_account(analytics: Analytics, account: str) -> BooksProof:
 
     Raises:
         InvalidValue: The name does not fit.
+        NotFound: The beginning of the books was deleted by policy.
     """
     check_name(account, "account")
     with analytics.snapshot() as snapshot:
+        refuse_deleted(snapshot, "prove the books", BOOKS)
         read = _read(snapshot, account)
     sums = Sums(read.positions)
     for entry in read.entries:

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hybridstore.books.deleted import BOOKS, refuse_deleted
 from hybridstore.books.fees import fees_of
 from hybridstore.books.reconciled import (
     AGREED,
@@ -78,6 +79,7 @@ def reconcile_account(
 
     Raises:
         InvalidValue: A name, moment or amount does not fit.
+        NotFound: What it compares was deleted by policy.
     """
     check_name(account, "account")
     if not 0 <= lag_s <= _LAG_S_MAX:
@@ -86,6 +88,7 @@ def reconcile_account(
     end_us = None if end is None else check_timestamp(end, "end")
     openings = None if opening is None else _openings(opening)
     with analytics.snapshot() as snapshot:
+        refuse_deleted(snapshot, "reconcile", BOOKS, start_us)
         read = _read(snapshot, account, start_us, end_us, given=openings is not None)
     assets = sorted({*read.entries, *read.reports, *(openings or ()), *(read.kept or ())})
     compared = {

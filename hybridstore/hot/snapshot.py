@@ -101,6 +101,19 @@ class HotSnapshot:
                 self._superseded[dataset] = rows
             return rows
 
+    def deleted_until_us(self, dataset: str) -> int:
+        """Return before which moment rows of a dataset were deleted by policy.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            us UTC; 0 where none ever were.
+        """
+        with self._lock:
+            rows = self._open().rows(self._database.statements["deleted_until"], (dataset,))
+            return rows[0][0] or 0 if rows else 0
+
     def hot(self, dataset: str) -> pa.Table:
         """Return the hot rows of a dataset.
 

@@ -14,7 +14,7 @@ import pytest
 from hybridstore import HybridStore, ManualClock
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
-from hybridstore.errors import ArchiveCorrupt, InvalidValue
+from hybridstore.errors import ArchiveCorrupt, InvalidValue, NotFound
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.retention import round as round_module
@@ -247,6 +247,19 @@ def test_a_fill_that_was_deleted_is_not_counted_again(tmp_path: Path, *, later: 
         with pytest.raises(InvalidValue, match="were deleted by policy, and this may be one of them"):
             store.record_fill("BTC/USDT", "buy", "100", "2", **fill)
         store.record_fill("BTC/USDT", "buy", "100", "3", trade_id="f-3")
+        with pytest.raises(NotFound, match="trades before 2026-05-01 were deleted by policy"):
+            store.books.prove()
+        begin = moment(BEGIN_US)
+        for ask in (
+            store.books.reconcile,
+            store.books.lots,
+            lambda: store.books.portfolio(at=begin),
+            lambda: store.books.portfolio(at=begin, source="booked"),
+            lambda: store.books.positions(at=begin),
+        ):
+            with pytest.raises(NotFound, match="cannot be added up any more"):
+                ask()
+        assert store.books.reconcile(start=clock.now_us() - DAY_US).account == "default"
         held = store.sql("SELECT amount FROM ledger_balances WHERE asset = 'BTC'").rows()
         assert held == [(Decimal(6 if later else 5),)]
 
