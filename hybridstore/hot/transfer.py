@@ -94,8 +94,8 @@ def _texts(
     condition = "" if unit[0] is None else f" AND {unit_condition(dataset)}"
     bounds: dict[str, Any] = {} if unit[0] is None else {"start_us": unit[0], "end_us": unit[1]}
     source = (
-        f"SELECT {line} AS line FROM {dataset.name} WHERE {ROW_ID} > :above AND {ROW_ID} <= :through{condition} "
-        f"ORDER BY {ROW_ID}"
+        f"SELECT {line} AS line FROM {dataset.name} NOT INDEXED "
+        f"WHERE {ROW_ID} > :above AND {ROW_ID} <= :through{condition} ORDER BY {ROW_ID}"
     )
     for window in range(above, through, _WINDOW_IDS):
         yield from _text(

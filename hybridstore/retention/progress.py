@@ -51,6 +51,7 @@ class MoveReport(Record, frozen=True, gc=False):
         deleted_rows: Rows that count no more because they are older than their policy keeps.
         restored_rows: Rows that count again because a legal hold came before they were destroyed.
         clock_doubt: Why no more was deleted; None where the clock is believed.
+        freed_bytes: How much smaller the hot database got.
     """
 
     rows: int
@@ -71,6 +72,7 @@ class MoveReport(Record, frozen=True, gc=False):
     deleted_rows: int = 0
     restored_rows: int = 0
     clock_doubt: str | None = None
+    freed_bytes: int = 0
 
 
 class Done:
@@ -83,12 +85,14 @@ class Done:
         collected: Replaced files that were deleted.
         restored: Rows that a legal hold brought back.
         clock_doubt: Why no more was deleted.
+        freed_bytes: How much smaller the hot database got.
         complete: Whether everything that was due was done.
         moving_s: How long moves took, planning included; 0 where they did not end.
     """
 
     def __init__(self) -> None:
         self.resumed = self.swept = self.strange = self.collected = self.restored = 0
+        self.freed_bytes = 0
         self.clock_doubt: str | None = None
         self.complete = False
         self.moving_s = 0.0
@@ -151,6 +155,7 @@ class Done:
             deleted_rows=self._deleted_rows,
             restored_rows=self.restored,
             clock_doubt=self.clock_doubt,
+            freed_bytes=self.freed_bytes,
         )
 
 

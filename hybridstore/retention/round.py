@@ -1,4 +1,4 @@
-"""One round of the retention: finish what was left open, move, delete, merge, and clear away, in this order."""
+"""One round of the retention: finish what was left open, move, delete, merge, clear away, in this order."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from hybridstore.retention.progress import Done, MoveReport, OnStep, Running, St
 from hybridstore.retention.replacer import Replacer
 from hybridstore.retention.sweep import doubt, find_leftovers, sweep
 from hybridstore.retention.trusted_clock import Trust
+from hybridstore.retention.upkeep import Upkeep
 
 _ROUNDS_MAX = 3
 """How often a run looks for what was recorded meanwhile; else it would never end while somebody tells an old history.
@@ -88,6 +89,9 @@ class Round:
             if self._is_certain:
                 done.swept += len(sweep(self._database))
                 done.collected += len(self._collector.collect(self._trust.now_us))
+            upkeep = Upkeep(self._database, self._stop)
+            done.freed_bytes += upkeep.give_back()
+            upkeep.refresh_statistics()
             done.strange += len(find_leftovers(self._database).strange)
             done.complete = True
         except Stopped:

@@ -92,6 +92,7 @@ def test_two_months_without_a_run_are_believed_and_a_day_more_is_not(database: D
 
 def test_a_clock_that_is_believed_is_noted_once_a_day(database: DatabaseManager) -> None:
     manager = DataRetentionManager(database)
+    manager.run()
     commits = []
     for _ in range(48):
         database.clock.advance(DAY_US // 24)  # type: ignore[attr-defined]
