@@ -214,8 +214,8 @@ class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
         warm_retention_days: Age at which warm files become cold.
         cold_retention_days: Age at which cold files become frozen.
         frozen_retention_years: Age at which rows are deleted.
-        max_hot_records: Rows the hot store keeps at the most.
-        enable_compression: Compress archives.
+        max_hot_records: Rows the hot store keeps at the most; the oldest leave early, into archives/hot. 0: any number.
+        enable_compression: Compress archives, with zstd, the older the harder.
     """
 
     name: str

@@ -135,7 +135,7 @@ def _planned(retention: DataRetentionManager, now_us: int | None) -> Iterator[_P
     for move in retention.plan(now_us):
         unit = move.unit
         period = _period(unit.start_us, unit.end_us)
-        yield _Planned("move", unit.dataset, period, move.tier, unit.row_count, None, move.reason)
+        yield _Planned("move", unit.dataset, period, move.tier, move.row_count, None, move.reason)
     for deletion in retention.plan_deletions(now_us):
         file = deletion.file
         period = _period(file.time_min_us, min(file.time_max_us + 1, deletion.before_us))

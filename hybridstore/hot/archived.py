@@ -82,7 +82,7 @@ def find_archived(
     found: dict[Key, tuple[Stored, ...]] = {}
     for key, time_us in wanted:
         for day in _days(session, dataset, key, time_us, newest_us):
-            files = _files(session, dataset.name, day)
+            files = _files(session, dataset, day, time_us)
             if not files:
                 continue
             need = Need(dataset.name, columns, key, day)
@@ -148,15 +148,21 @@ def _remembered(session: WriteSession, dataset: str, key: Key) -> tuple[int | No
     return () if row is None else (row[1],)
 
 
-def _files(session: WriteSession, dataset: str, day: int | None) -> frozenset[str]:
-    place = ("archived files", dataset, day)
-    files: frozenset[str] | None = session.memory.get(place)
-    if files is None:
+def _files(session: WriteSession, dataset: Dataset, day: int | None, time_us: int | None) -> frozenset[str]:
+    """Return the files of a day; none where it is certain that a row of that time is in none of them."""
+    place = ("archived files", dataset.name, day)
+    known: tuple[frozenset[str], list[Any]] | None = session.memory.get(place)
+    if known is None:
         until_us, after_us = (1 << 62, 0) if day is None else (day * DAY_US, day * DAY_US)
         rows: list[Any] = session.execute(
-            session.sql["files_of_day"], (dataset, until_us, after_us)
+            session.sql["files_of_day"], (dataset.name, until_us, after_us)
         ).fetchall()
-        files = session.memory[place] = frozenset(row[0] for row in rows)
+        known = session.memory[place] = frozenset(row[0] for row in rows), rows
+    files, spans = known
+    # Of the present day the oldest rows may be archived already; what happens now must not wait for their file.
+    is_certain = not dataset.remembers_keys and time_us is not None
+    if is_certain and not any(first_us <= time_us <= last_us for _, first_us, last_us in spans):
+        return frozenset()
     return files
 
 

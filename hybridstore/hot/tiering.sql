@@ -103,7 +103,7 @@ WHERE dataset = ? AND replaced_seq IS NULL ORDER BY end_us DESC LIMIT 1
 
 -- name: files_of_day
 -- Files whose partition covers a moment: it begins no later than the first parameter and ends after the second.
-SELECT file_id FROM archive_files INDEXED BY archive_files_by_dataset_start_us
+SELECT file_id, time_min_us, time_max_us FROM archive_files INDEXED BY archive_files_by_dataset_start_us
 WHERE dataset = ? AND replaced_seq IS NULL AND start_us <= ? AND end_us > ?
 
 -- name: superseded_of_dataset

@@ -280,7 +280,7 @@ class DataRetentionManager:
             for name, value in (("files", files), ("rows", rows), ("size_bytes", size_bytes)):
                 sums[name] += value
         return {
-            "due_rows": sum(planned.unit.row_count for planned in self.plan()),
+            "due_rows": sum(planned.row_count for planned in self.plan()),
             "due_merges": len(self.plan_merges()),
             "due_deletions": len(self.plan_deletions()),
             "holds": len(self.holds()),

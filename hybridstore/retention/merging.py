@@ -26,7 +26,6 @@ MERGED_BYTES_MAX = 24 << 20
 _WORTH = 8
 """A file of the right tier is rewritten where it has at most this many times the rows that come to it: so the cost of
 a late row does not grow with the period it falls into, and the number of files only with the logarithm of its rows."""
-_MERGED = TIERS[1:]
 
 
 class PlannedMerge(NamedTuple):
@@ -90,10 +89,15 @@ def plan_merges(
 
 def _place(file: ArchiveFile, policy: RetentionPolicy, today: int) -> tuple[str, int, int] | None:
     """Return tier and period a file belongs to by its age; None where it is in an older tier already."""
-    ages = {"warm": -1, "cold": policy.warm_retention_days, "frozen": policy.cold_retention_days}
-    for tier in reversed(_MERGED):
+    ages = {
+        "frozen": policy.cold_retention_days,
+        "cold": policy.warm_retention_days,
+        "warm": policy.hot_retention_days,
+        "hot": -1,
+    }
+    for tier, age in ages.items():
         start_us, end_us = partition_of(tier, file.start_us)
-        if file.end_us <= end_us and today - day_of(end_us - 1) > ages[tier]:
+        if file.end_us <= end_us and today - day_of(end_us - 1) > age:
             return None if TIERS.index(file.tier) > TIERS.index(tier) else (tier, start_us, end_us)
     return None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -58,9 +58,9 @@ def needs_several_files(planned: PlannedMove) -> bool:
         planned: The planned move.
 
     Returns:
-        Whether it has more than :data:`FILE_ROWS_MAX` rows.
+        Whether more than :data:`FILE_ROWS_MAX` rows of it move.
     """
-    return planned.unit.row_count > FILE_ROWS_MAX
+    return planned.row_count > FILE_ROWS_MAX
 
 
 class Mover:
@@ -73,6 +73,7 @@ class Mover:
         keeps_finished: Leave the finished file of a move that is taken back: where the database may be an older copy,
             the newer one may count it.
         failures: Where to note why units could not be moved.
+        uncompressed: Datasets whose files are not to be compressed.
     """
 
     def __init__(
@@ -83,9 +84,11 @@ class Mover:
         *,
         keeps_finished: bool = False,
         failures: Failures | None = None,
+        uncompressed: Collection[str] = (),
     ) -> None:
         self._database = database
         self._keeps_finished = keeps_finished
+        self._uncompressed = frozenset(uncompressed)
         self._verifier = FileVerifier(database.root)
         self._log = database.path.with_name(f"{database.path.name}-wal")
         self._on_step = on_step or (lambda _name: None)
@@ -157,9 +160,10 @@ class Mover:
     def _claim(self, dataset: Dataset, planned: PlannedMove) -> Move:
         unit = planned.unit
         max_id = unit.id_max
-        if needs_several_files(planned):
+        rows = min(planned.row_count, FILE_ROWS_MAX)
+        if rows < unit.row_count:
             # Found before the lock is taken: it reads up to the whole table.
-            limit = {"start_us": unit.start_us, "end_us": unit.end_us, "rows": FILE_ROWS_MAX}
+            limit = {"start_us": unit.start_us, "end_us": unit.end_us, "rows": rows}
             max_id = self._database.readers.rows(self._database.statements[f"limit_{dataset.name}"], limit)[
                 0
             ][0]
@@ -206,7 +210,8 @@ class Mover:
         if not rows.num_rows:
             self._database.writer.call(abandon, move, durability="full")
             return None
-        target = Target(move.file_id, move.tier, move.start_us, move.end_us, SCHEMA_VERSION)
+        compressed = dataset.name not in self._uncompressed
+        target = Target(move.file_id, move.tier, move.start_us, move.end_us, SCHEMA_VERSION, compressed)
         if not dataset.remembers_keys:
             return write_archive(self._database.root, dataset, rows, target, self._on_step)
         with ThreadPoolExecutor(1) as beside:  # compressing and reading back leave a processor to it

@@ -11,7 +11,7 @@ from hybridstore.hot.database import DatabaseManager
 from hybridstore.retention.deletion import PlannedDeletion, deletes_before_us, plan_deletions
 from hybridstore.retention.holds import Hold
 from hybridstore.retention.merging import PlannedMerge, plan_merges
-from hybridstore.retention.policy import PlannedMove, Unit, plan
+from hybridstore.retention.policy import PlannedMove, Unit, overflow, plan
 from hybridstore.retention.trusted_clock import Trust
 
 LATE_STAYS_US = 31 * DAY_US
@@ -39,6 +39,11 @@ class Plans:
         """What moves and merges take for the present, us UTC."""
         return self._database.clock.now_us() if self._now_us is None else self._now_us
 
+    @property
+    def uncompressed(self) -> frozenset[str]:
+        """Datasets whose archives are not to be compressed."""
+        return frozenset(name for name, policy in self._policies.items() if not policy.enable_compression)
+
     def units(self) -> list[Unit]:
         """Return what the hot store holds, by dataset and UTC day, one snapshot a dataset.
 
@@ -59,9 +64,18 @@ class Plans:
         """Say what would move.
 
         Returns:
-            Moves, oldest first.
+            Moves that are due by age, oldest first; then those that are due because there are too many rows.
         """
-        return plan(self.units(), self._policies, self.now_us)
+        units = self.units()
+        due = plan(units, self._policies, self.now_us)
+        aged = {move.unit for move in due}
+        unsettled = {
+            dataset.name
+            for dataset in self._database.registry.tiered
+            if dataset.provisional or dataset.kind == "state"
+        }
+        staying = [unit for unit in units if unit not in aged]
+        return due + overflow(staying, self._policies, self.now_us, whole_days=unsettled)
 
     def merges(self, trust: Trust) -> list[PlannedMerge]:
         """Say which archived files would become one. What is only kept by a hold is left alone.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from hybridstore.clock import DAY_US, day_of
@@ -42,11 +43,18 @@ class PlannedMove(NamedTuple):
         unit: What moves.
         tier: Where to.
         reason: Why, in words.
+        rows_max: Only so many of its rows, the first by row number; None means all.
     """
 
     unit: Unit
     tier: str
     reason: str
+    rows_max: int | None = None
+
+    @property
+    def row_count(self) -> int:
+        """How many rows move."""
+        return self.unit.row_count if self.rows_max is None else min(self.rows_max, self.unit.row_count)
 
 
 def policies_by_dataset(
@@ -111,4 +119,42 @@ def plan(units: Iterable[Unit], policies: Mapping[str, RetentionPolicy], now_us:
                 f"{unit.dataset} stays hot {policy.hot_retention_days} days"
             )
             moves.append(PlannedMove(unit, "warm", reason))
+    return sorted(moves, key=lambda move: (move.unit.start_us, move.unit.dataset))
+
+
+def overflow(
+    units: Iterable[Unit],
+    policies: Mapping[str, RetentionPolicy],
+    now_us: int,
+    *,
+    whole_days: Collection[str] = (),
+) -> list[PlannedMove]:
+    """Decide what leaves the hot store before its age because there are more rows than it should keep.
+
+    The oldest days go first, whole, until three quarters of ``max_hot_records`` are left: so that it does not happen
+    again with the next row. Of the present day only as many rows go as must. What is dated ahead stays.
+
+    Args:
+        units: What the hot store holds and will keep by its age.
+        policies: Policy by dataset name.
+        now_us: The present, us UTC.
+        whole_days: Datasets whose rows of the present day may still be written again, and stay.
+
+    Returns:
+        Moves into archives/hot, oldest first.
+    """
+    by_dataset: dict[str, list[Unit]] = defaultdict(list)
+    for unit in units:
+        by_dataset[unit.dataset].append(unit)
+    moves = []
+    for dataset, kept in by_dataset.items():
+        limit, total = policies[dataset].max_hot_records, sum(unit.row_count for unit in kept)
+        excess = total - limit * 3 // 4 if limit and total > limit else 0
+        for unit in sorted(kept, key=lambda unit: unit.start_us):
+            is_over = unit.end_us <= now_us
+            if excess <= 0 or unit.start_us > now_us or not (is_over or dataset not in whole_days):
+                break
+            reason = f"{dataset} has {total:,} rows in the hot store, {limit:,} at the most: the oldest leave early"
+            moves.append(PlannedMove(unit, "hot", reason, None if is_over else excess))
+            excess -= moves[-1].row_count
     return sorted(moves, key=lambda move: (move.unit.start_us, move.unit.dataset))

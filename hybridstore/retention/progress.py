@@ -232,7 +232,7 @@ class Running:
         Args:
             moves: What was planned.
         """
-        self._total = self.rows_done + sum(planned.unit.row_count for planned in moves)
+        self._total = self.rows_done + sum(planned.row_count for planned in moves)
 
     def enter(self, planned: PlannedMove) -> None:
         """Note which unit is being moved.

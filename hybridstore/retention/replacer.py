@@ -8,7 +8,7 @@ of the old ones, so every snapshot sees each row once; one that was opened befor
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -88,13 +88,20 @@ class Replacer:
         on_step: Called with the name of each step (see :data:`REPLACEMENT_STEPS`) when it is done.
         keeps_finished: Leave finished files of a replacement that is taken back: where the database may be an older
             copy, the newer one may count them.
+        uncompressed: Datasets whose files are not to be compressed.
     """
 
     def __init__(
-        self, database: DatabaseManager, on_step: OnStep | None = None, *, keeps_finished: bool = False
+        self,
+        database: DatabaseManager,
+        on_step: OnStep | None = None,
+        *,
+        keeps_finished: bool = False,
+        uncompressed: Collection[str] = (),
     ) -> None:
         self._database = database
         self._keeps_finished = keeps_finished
+        self._uncompressed = frozenset(uncompressed)
         self._on_step = on_step or (lambda _name: None)
         self.verifier = FileVerifier(database.root)
         """Checks files before they are read."""
@@ -127,8 +134,9 @@ class Replacer:
             StorageFull: There is no room for the new files; the others count as before.
         """
         dataset = self._database.registry[order.dataset]
+        compressed = order.dataset not in self._uncompressed
         targets = [
-            Target(uuid.uuid4().hex, order.tier, order.start_us, order.end_us, SCHEMA_VERSION)
+            Target(uuid.uuid4().hex, order.tier, order.start_us, order.end_us, SCHEMA_VERSION, compressed)
             for _ in range(1 if order.kept is None else len(order.kept))
         ]
         replacement = self._claim(dataset, order, targets)

@@ -58,11 +58,18 @@ class Round:
         self._done = Done()
         self._failures = Failures()
         self._is_certain = doubt(database) is None
-        keeps = not self._is_certain
+        keeps, uncompressed = not self._is_certain, plans.uncompressed
         self._mover = Mover(
-            database, stoppable(on_step, stop), running.advance, keeps_finished=keeps, failures=self._failures
+            database,
+            stoppable(on_step, stop),
+            running.advance,
+            keeps_finished=keeps,
+            failures=self._failures,
+            uncompressed=uncompressed,
         )
-        self._replacer = Replacer(database, stoppable(on_replace_step, stop), keeps_finished=keeps)
+        self._replacer = Replacer(
+            database, stoppable(on_replace_step, stop), keeps_finished=keeps, uncompressed=uncompressed
+        )
         self._deleter = Deleter(database, self._replacer)
         self._collector = Collector(database, self._replacer, on_replace_step)
 

@@ -84,7 +84,7 @@ def test_a_file_being_published_counts_up_to_its_limit(store: HybridStore, ticks
     with store.database.readers.transaction() as transaction:
         rows = read_rows(transaction, dataset, start_us=start_us, end_us=start_us + DAY_US)
     ids = rows.column("id").to_pylist()
-    target = Target("file-1", "warm", **unit, schema_version=1)
+    target = Target("file-1", "warm", unit["start_us"], unit["end_us"], 1)
     file = write_archive(store.root, dataset, rows, target, lambda _step: None)
     move = Move(
         "move-1",

@@ -18,7 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from hybridstore.archive.manifest import ArchiveFile
-from hybridstore.archive.writing import ROW_GROUP_ROWS, Target, exact_sums, read_ids, sort_rows, write_archive
+from hybridstore.archive.writing import (
+    ROW_GROUP_ROWS,
+    Target,
+    exact_sums,
+    read_ids,
+    sort_rows,
+    write_archive,
+    zstd_level,
+)
 from hybridstore.clock import DAY_US
 from hybridstore.durable import sha256_file
 from hybridstore.errors import ArchiveCorrupt
@@ -127,6 +135,24 @@ def test_encodings_row_groups_and_index_are_those_measured(tmp_path: Path) -> No
         assert columns[name].has_dictionary_page
     for column in columns.values():
         assert (column.compression, column.is_stats_set, column.has_column_index) == ("ZSTD", True, True)
+
+
+def test_older_tiers_are_compressed_harder(tmp_path: Path, rng: random.Random) -> None:
+    rows = stored_table(tmp_path, MARKET_TRADES, rng, 5_000)
+    sizes = {}
+    for tier in ("hot", "warm", "cold", "frozen"):
+        target = Target(f"f-{tier}", tier, START_US, START_US + DAY_US, 1)
+        sizes[tier] = write_archive(tmp_path, MARKET_TRADES, rows, target, lambda _name: None).size_bytes
+    plain = Target("f-plain", "warm", START_US, START_US + DAY_US, 1, is_compressed=False)
+    file = write_archive(tmp_path, MARKET_TRADES, rows, plain, lambda _name: None)
+    assert sizes["hot"] >= sizes["warm"] >= sizes["cold"] >= sizes["frozen"]
+    assert file.size_bytes > sizes["hot"]
+    assert pq.read_metadata(tmp_path / file.path).row_group(0).column(0).compression == "UNCOMPRESSED"
+    assert pq.read_table(tmp_path / file.path, partitioning=None).equals(sort_rows(MARKET_TRADES, rows))
+    for dataset in TIERED:
+        levels = [zstd_level(dataset, tier) for tier in ("hot", "warm", "cold", "frozen")]
+        assert levels == sorted(levels)
+        assert levels[0] < levels[-1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
 from hybridstore.errors import ConfigError
-from hybridstore.retention.policy import Unit, plan, policies_by_dataset
+from hybridstore.retention.policy import Unit, overflow, plan, policies_by_dataset
 from hybridstore.schema.registry import Registry
 
 TIERED = Registry().tiered
@@ -86,3 +86,56 @@ def test_any_declared_age_gives_a_policy(hot_days: int) -> None:
     tiering = msgspec.structs.replace(trades.tiering, hot_days=hot_days)
     policies = policies_by_dataset([msgspec.structs.replace(trades, tiering=tiering)], ())
     assert policies["trades"].hot_retention_days == hot_days
+
+
+NOW = 20_600 * DAY_US + DAY_US // 2
+
+
+def few(rows_max: int) -> dict[str, RetentionPolicy]:
+    """Return a policy that keeps few rows of the ledger."""
+    return {"ledger": RetentionPolicy(name="few", table_name="ledger", max_hot_records=rows_max)}
+
+
+def days(*rows: int) -> list[Unit]:
+    """Return units of the days up to the present one."""
+    first = 20_600 - len(rows) + 1
+    return [Unit("ledger", (first + place) * DAY_US, count, 1, 10) for place, count in enumerate(rows)]
+
+
+def test_the_oldest_whole_days_leave_first_until_a_quarter_is_free() -> None:
+    units = days(10, 20, 30, 40)
+    assert overflow(units, few(100), NOW) == []
+    assert overflow(units, few(0), NOW) == []
+    (first, second) = overflow(units, few(99), NOW)
+    assert [one.unit for one in (first, second)] == units[:2], "26 must go, and 30 do"
+    assert (first.tier, first.row_count, first.rows_max) == ("hot", 10, None)
+    assert first.reason == "ledger has 100 rows in the hot store, 99 at the most: the oldest leave early"
+
+
+def test_of_the_present_day_only_as_many_rows_leave_as_must() -> None:
+    units = days(5, 1_000)
+    (_, today) = overflow(units, few(400), NOW)
+    assert (today.unit, today.rows_max, today.row_count) == (units[1], 700, 700)
+    assert [one.unit for one in overflow(units, few(400), NOW, whole_days=["ledger"])] == units[:1]
+
+
+def test_what_is_dated_ahead_stays() -> None:
+    ahead = Unit("ledger", 20_601 * DAY_US, 1_000, 1, 1_000)
+    assert overflow([ahead], few(10), NOW) == []
+    assert [one.unit for one in overflow([*days(7), ahead], few(10), NOW)] == days(7)
+
+
+@given(
+    counts=st.lists(st.integers(1, 1_000), min_size=1, max_size=20),
+    rows_max=st.integers(1, 5_000),
+)
+def test_after_it_there_are_as_few_rows_as_wanted_and_no_more_to_do(counts: list[int], rows_max: int) -> None:
+    units = days(*counts)
+    moves = overflow(units, few(rows_max), NOW)
+    left = {unit.start_us: unit.row_count for unit in units}
+    for move in moves:
+        left[move.unit.start_us] -= move.row_count
+    assert sum(left.values()) <= rows_max
+    assert bool(moves) == (sum(counts) > rows_max)
+    kept = [unit._replace(row_count=left[unit.start_us]) for unit in units if left[unit.start_us]]
+    assert overflow(kept, few(rows_max), NOW) == []
