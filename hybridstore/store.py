@@ -217,7 +217,8 @@ class HybridStore(Desk):
         Returns:
             A polars DataFrame of ``balance_history``, oldest first.
         """
-        rows = self.scan("balance_history", start=start, end=end, symbol=asset, account=account)
+        with self.analytics.snapshot() as moment:
+            rows = moment.scan("balance_history", start=start, end=end, symbol=asset, account=account)
         return rows.sort("changed_at", "id").collect()
 
     def get_last_trade(self, symbol: str, account: str = DEFAULT_ACCOUNT) -> Trade | None:
@@ -236,8 +237,14 @@ class HybridStore(Desk):
     def _last_archived_trade(self, symbol: str, account: str) -> Trade | None:
         if not self.trades.archived():
             return None
-        trades = self.scan("trades", symbol=symbol, account=account).remove(amount=0)
-        last = trades.top_k(1, by=["executed_at", "id"]).select(Trade.__struct_fields__).collect()
+        with self.analytics.snapshot() as moment:
+            trades = moment.scan("trades", symbol=symbol, account=account)
+        last = (
+            trades.remove(amount=0)
+            .top_k(1, by=["executed_at", "id"])
+            .select(Trade.__struct_fields__)
+            .collect()
+        )
         return Trade(**last.row(0, named=True)) if last.height else None
 
     def for_bot(
@@ -286,7 +293,8 @@ class HybridStore(Desk):
             account: Only this account.
 
         Returns:
-            The rows; filters and projections are pushed down.
+            The rows; filters and projections are pushed down. They can be collected for a week, or until the store is
+            closed: their files stay that long.
         """
         return self.analytics.scan(dataset, start=start, end=end, symbol=symbol, account=account)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hybridstore.analytics.engine import MEMORY_LIMIT, Engine
 from hybridstore.analytics.snapshot import Snapshot
+from hybridstore.archive.leases import LEASES, Lease, take_lease
 from hybridstore.archive.reading import FileVerifier
+from hybridstore.durable import write_error
 from hybridstore.hot.arrow_copy import ArrowCopy
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.snapshot import HotSnapshot
@@ -18,6 +22,10 @@ if TYPE_CHECKING:
     from hybridstore.analytics.result import Result
 
 TIMEOUT_S = 300.0
+SCAN_DAYS_MAX = 7.0
+"""How long a LazyFrame can be collected."""
+LEASE_DAYS_MAX = 366.0
+_RENEW_S = 86_400.0
 
 
 class Analytics:
@@ -44,6 +52,9 @@ class Analytics:
         self._engine = Engine(root, memory_limit=memory_limit, threads=threads)
         self._verifier = FileVerifier(root)
         self._copy = ArrowCopy(database.statements)
+        self._leases: list[Lease] = []
+        self._leased_s = 0.0
+        self._leasing = threading.Lock()
 
     def sql(
         self, query: str, *, params: Mapping[str, object] | None = None, timeout_s: float | None = None
@@ -89,9 +100,11 @@ class Analytics:
             columns: Only these columns; None means all.
 
         Returns:
-            The rows, in no particular order; filters and projections are pushed down into the files.
+            The rows, in no particular order; filters and projections are pushed down into the files. They can be
+            collected for a week, or until the store is closed; their files stay that long.
         """
         with self.snapshot() as snapshot:
+            self._keep_files(snapshot.seq)
             return snapshot.scan(
                 dataset, start=start, end=end, symbol=symbol, account=account, columns=columns
             )
@@ -106,6 +119,37 @@ class Analytics:
         note = self._database.note_query
         return Snapshot(self._engine, hot, self._verifier, self._database.registry, self._timeout_s, note)
 
+    def lease(self, what: str) -> Lease:
+        """Keep every archived file of this moment until the lease is released, or this process ends.
+
+        Args:
+            what: What for, in words; the status of the retention tells it.
+
+        Returns:
+            The lease, a context manager.
+
+        Raises:
+            StorageFull: There is no room for its file.
+            StorageFailure: It cannot be written.
+        """
+        with self.snapshot() as snapshot:
+            return self._take(snapshot.seq, what, LEASE_DAYS_MAX)
+
+    def _take(self, seq: int, what: str, days_max: float) -> Lease:
+        root = self._database.root
+        try:
+            return take_lease(root, seq, what, days_max=days_max)
+        except OSError as error:
+            raise write_error(error, "take a lease", root / LEASES) from error
+
+    def _keep_files(self, seq: int) -> None:
+        """Hold a lease over what is handed out to be read later: from the first of it on, renewed once a day."""
+        with self._leasing:
+            if self._leases and time.monotonic() - self._leased_s < _RENEW_S:
+                return
+            self._leases.append(self._take(seq, "a LazyFrame", SCAN_DAYS_MAX))
+            self._leased_s = time.monotonic()
+
     def cancel(self) -> int:
         """Cancel every question that is running, from another thread; each raises QueryTimeout.
 
@@ -118,3 +162,6 @@ class Analytics:
         """Cancel what is running and give all memory back. A second call does nothing."""
         self._engine.close()
         self._copy.forget()
+        with self._leasing:
+            while self._leases:
+                self._leases.pop().release()

@@ -95,7 +95,8 @@ def status(*, root: Root = None, json: Json = False, csv: Csv = False, output: O
             f"due: {found['due_rows']:,} rows to move, {found['due_merges']:,} merges, "
             f"{found['due_deletions']:,} deletions; open: {len(found['open_moves']):,} moves; "
             f"legal holds: {found['holds']:,}; replaced files that wait to be deleted: "
-            f"{found['replaced_files']:,}; audit log: {found['audit_entries']:,} entries"
+            f"{found['replaced_files']:,} (leases on them: {len(found['leases']):,}); "
+            f"audit log: {found['audit_entries']:,} entries"
         )
         tell_doubt(console, found["clock_doubt"])
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hybridstore.archive.leases import LeaseFacts, live_leases
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.writing import key_hashes
 from hybridstore.clock import DAY_US
@@ -68,8 +69,11 @@ class Collector:
         statement = self._database.statements["replacements_to_collect"]
         rows = self._database.readers.rows(statement, (now_us - grace_us,))
         counting = self._replacer.files() if rows else []
+        leases = live_leases(self._database.root) if rows else []
         removed: list[Path] = []
         for replacement in (Replacement(*row) for row in rows):
+            if self._is_leased(replacement, leases):
+                continue
             for file in counting:
                 holds = file.start_us <= replacement.start_us and file.end_us >= replacement.end_us
                 if holds and file.dataset == replacement.dataset:
@@ -79,6 +83,15 @@ class Collector:
             ):  # on Windows somebody has one open; it is there the next time, too
                 removed += self._collect(replacement)
         return removed
+
+    def _is_leased(self, replacement: Replacement, leases: Sequence[LeaseFacts]) -> bool:
+        """Say whether somebody still reads a moment at which the files counted."""
+        return any(
+            lease.covers(file.created_seq, file.replaced_seq)
+            for file in map(self._file, replacement.replaced_ids)
+            for lease in leases
+            if file.replaced_seq is not None
+        )
 
     def _collect(self, replacement: Replacement) -> list[Path]:
         files = [self._file(file_id) for file_id in replacement.replaced_ids]

@@ -11,6 +11,7 @@ from typing import Any
 import filelock
 
 from hybridstore.archive.layout import ARCHIVES
+from hybridstore.archive.leases import live_leases
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
@@ -264,7 +265,8 @@ class DataRetentionManager:
             crash or a running mover has open, as {move_id, dataset, day, state}; archived: by dataset {files, rows,
             size_bytes}; tiers: the same by dataset and tier; replaced_files: files that are to be deleted after their
             grace; due_deletions: files of which rows are older than their policy keeps; holds: legal holds in force;
-            clock_doubt: why nothing more is deleted, or None; audit_entries.
+            clock_doubt: why nothing more is deleted, or None; leases: who keeps replaced files from being deleted (see
+            LeaseFacts); audit_entries.
         """
         statements = self._database.statements
         with self._database.readers.transaction() as transaction:
@@ -297,6 +299,7 @@ class DataRetentionManager:
             "archived": archived,
             "tiers": by_tier,
             "replaced_files": replaced,
+            "leases": [lease.to_dict() for lease in live_leases(self._database.root)],
             "audit_entries": last[0][0] if last else 0,
         }
 
