@@ -61,7 +61,8 @@ def find_archived(
         session: The write transaction.
         dataset: Whose rows.
         wanted: Which. None of them is in the hot store.
-        columns: By which columns; None means the dataset's key.
+        columns: By which columns; None means the dataset's key, and then a time that is part of it, or settled, is
+            exact; else it stands for its day.
 
     Returns:
         Stored columns of what counts in an archive, by key; several rows only where the columns are no key.
@@ -77,12 +78,13 @@ def find_archived(
         _refuse_deleted(session, dataset.name, wanted)
     if not (newest_us := archived_until_us(session, dataset.name)):
         return {}
+    is_exact = columns is None and not dataset.remembers_keys  # else a time stands for its day
     columns = columns or dataset.key
     needs: list[Need] = []
     found: dict[Key, tuple[Stored, ...]] = {}
     for key, time_us in wanted:
         for day in _days(session, dataset, key, time_us, newest_us):
-            files = _files(session, dataset, day, time_us)
+            files = _files(session, dataset.name, day, time_us if is_exact else None)
             if not files:
                 continue
             need = Need(dataset.name, columns, key, day)
@@ -148,20 +150,19 @@ def _remembered(session: WriteSession, dataset: str, key: Key) -> tuple[int | No
     return () if row is None else (row[1],)
 
 
-def _files(session: WriteSession, dataset: Dataset, day: int | None, time_us: int | None) -> frozenset[str]:
-    """Return the files of a day; none where it is certain that a row of that time is in none of them."""
-    place = ("archived files", dataset.name, day)
+def _files(session: WriteSession, dataset: str, day: int | None, exact_us: int | None) -> frozenset[str]:
+    """Return the files of a day; none where a row of exactly that time is in none of them."""
+    place = ("archived files", dataset, day)
     known: tuple[frozenset[str], list[Any]] | None = session.memory.get(place)
     if known is None:
         until_us, after_us = (1 << 62, 0) if day is None else (day * DAY_US, day * DAY_US)
         rows: list[Any] = session.execute(
-            session.sql["files_of_day"], (dataset.name, until_us, after_us)
+            session.sql["files_of_day"], (dataset, until_us, after_us)
         ).fetchall()
         known = session.memory[place] = frozenset(row[0] for row in rows), rows
     files, spans = known
     # Of the present day the oldest rows may be archived already; what happens now must not wait for their file.
-    is_certain = not dataset.remembers_keys and time_us is not None
-    if is_certain and not any(first_us <= time_us <= last_us for _, first_us, last_us in spans):
+    if exact_us is not None and not any(first_us <= exact_us <= last_us for _, first_us, last_us in spans):
         return frozenset()
     return files
 
