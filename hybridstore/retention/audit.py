@@ -83,25 +83,36 @@ def audit_head(last: AuditEntry | None) -> str | None:
     return None if last is None else f"{last.entry} {last.sha256}"
 
 
-def unrecorded_files(entries: Iterable[AuditEntry], digests: Mapping[str, str]) -> list[str]:
-    """Find archived files whose making the log does not hold.
+def manifest_problem(entries: Iterable[AuditEntry], digests: Mapping[str, str]) -> str | None:
+    """Compare the manifest with what the log says was archived, replaced and deleted.
 
     Args:
         entries: The log.
         digests: SHA-256 of every file that counts as a whole, by file id.
 
     Returns:
-        The ids of those that no entry names with that hash.
+        What is wrong first; None where exactly those files count that should, with the content they were made with.
     """
-    named = set()
+    made: dict[str, str] = {}
+    gone: set[str] = set()
     for entry in entries:
+        if entry.action not in {"move", "merge", "delete", "restore"}:
+            continue
+        detail = msgspec.json.decode(entry.detail)
         if entry.action in {"move", "merge"}:
-            detail = msgspec.json.decode(entry.detail)
-            named.add((detail["file_id"], detail["sha256"]))
-        elif entry.action in {"delete", "restore"}:
-            detail = msgspec.json.decode(entry.detail)
-            named |= {(file["file_id"], file["sha256"]) for file in detail["files"]}
-    return [file_id for file_id, sha256 in digests.items() if (file_id, sha256) not in named]
+            made[detail["file_id"]] = detail["sha256"]
+            gone.update(detail.get("replaces", ()))
+        else:
+            made.update({file["file_id"]: file["sha256"] for file in detail["files"]})
+            gone.update(file["file_id"] for file in detail.get("replaces", ()))
+    for file_id, sha256 in digests.items():
+        if made.get(file_id) != sha256:
+            return f"it says nothing of the file {file_id}"
+        if file_id in gone:
+            return f"it says that the file {file_id} was replaced, and it counts"
+    if lost := made.keys() - gone - digests.keys():
+        return f"it says that the file {min(lost)} counts, and it does not"
+    return None
 
 
 def _digest(number: int, occurred_us: int, action: str, detail: str, previous: str) -> str:

@@ -66,7 +66,7 @@ def certificates(entries: Iterable[AuditEntry]) -> list[Certificate]:
         if entry.action not in {"delete", "restore", "collect"}:
             continue
         detail: dict[str, Any] = msgspec.json.decode(entry.detail)
-        if entry.action == "delete":
+        if entry.action == "delete" and detail["rows"]:  # one without rows only put held ones apart
             source = detail["replaces"][0]
             found[detail["replacement_id"]] = {
                 **{name: detail[name] for name in _COPIED},

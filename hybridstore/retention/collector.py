@@ -17,12 +17,15 @@ from hybridstore.archive.leases import LeaseFacts, live_leases
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.writing import key_hashes
 from hybridstore.clock import DAY_US
+from hybridstore.errors import ArchiveCorrupt
 from hybridstore.hot.commits import touches
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.retention.deleter import rows_within
+from hybridstore.retention.failures import Failures
 from hybridstore.retention.holds import Hold, active_holds, held_spans
 from hybridstore.retention.pace import Pace
+from hybridstore.retention.progress import OnStep
 from hybridstore.retention.replacement import Replacement, begin_collecting, collect_files
 from hybridstore.retention.replacer import Replacer
 from hybridstore.retention.spans import Span, clip, without
@@ -46,10 +49,19 @@ class Collector:
         database: The open store.
         replacer: Knows the files that count, and proves them.
         on_step: Called with the name of each step (see :data:`COLLECT_STEPS`) when it is done.
+        failures: Where to note why files could not be deleted.
     """
 
-    def __init__(self, database: DatabaseManager, replacer: Replacer, on_step: Any = None) -> None:
+    def __init__(
+        self,
+        database: DatabaseManager,
+        replacer: Replacer,
+        on_step: OnStep | None = None,
+        failures: Failures | None = None,
+    ) -> None:
         self._database = database
+        self.failures = failures if failures is not None else Failures()
+        """Why files could not be deleted."""
         self._replacer = replacer
         self._on_step = on_step or (lambda _name: None)
 
@@ -61,10 +73,8 @@ class Collector:
             grace_us: How long they stay, us.
 
         Returns:
-            What was deleted.
-
-        Raises:
-            ArchiveCorrupt: A file of the period that counts is missing or changed: what it replaced stays.
+            What was deleted. Where a file of the period that counts is missing or changed, what it replaced stays, and
+            the reason is noted in the failures.
         """
         statement = self._database.statements["replacements_to_collect"]
         rows = self._database.readers.rows(statement, (now_us - grace_us,))
@@ -74,15 +84,18 @@ class Collector:
         for replacement in (Replacement(*row) for row in rows):
             if self._is_leased(replacement, leases):
                 continue
-            for file in counting:
-                holds = file.start_us <= replacement.start_us and file.end_us >= replacement.end_us
-                if holds and file.dataset == replacement.dataset:
-                    self._replacer.verifier.check(file)
-            with suppress(
-                PermissionError
-            ):  # on Windows somebody has one open; it is there the next time, too
-                removed += self._collect(replacement)
+            with self.failures.noting(replacement.dataset, replacement.replacement_id):
+                self._prove_successors(replacement, counting)
+                # On Windows somebody may have one open; it is there the next time, too.
+                with suppress(PermissionError):
+                    removed += self._collect(replacement)
         return removed
+
+    def _prove_successors(self, replacement: Replacement, counting: Sequence[ArchiveFile]) -> None:
+        for file in counting:
+            holds = file.start_us <= replacement.start_us and file.end_us >= replacement.end_us
+            if holds and file.dataset == replacement.dataset:
+                self._replacer.verifier.check(file)
 
     def _is_leased(self, replacement: Replacement, leases: Sequence[LeaseFacts]) -> bool:
         """Say whether somebody still reads a moment at which the files counted."""
@@ -99,8 +112,7 @@ class Collector:
             return []  # held: the next run brings the rows back first
         self._on_step("collecting")
         paths = [self._database.root / file.path for file in files]
-        if replacement.kind == "delete":
-            self._forget(replacement, files[0])
+        damage = self._forget(replacement, files[0]) if replacement.kind == "delete" else None
         self._on_step("forgotten")
         removed = []
         for path in filter(Path.exists, paths):
@@ -109,7 +121,7 @@ class Collector:
             _tidy(path)
         self._on_step("unlinked")
         names = [path.relative_to(self._database.root).as_posix() for path in paths]
-        self._database.writer.call(collect_files, replacement, names, durability="full")
+        self._database.writer.call(collect_files, replacement, names, damage, durability="full")
         self._on_step("collected")
         return removed
 
@@ -117,17 +129,25 @@ class Collector:
         statement = self._database.statements["find_archive_files"]
         return ArchiveFile.from_row(self._database.readers.rows(statement, (file_id,))[0])
 
-    def _forget(self, replacement: Replacement, file: ArchiveFile) -> None:
-        """Forget what the hot store knows of rows that go for good. Done again after a crash, it finds less to do."""
+    def _forget(self, replacement: Replacement, file: ArchiveFile) -> str | None:
+        """Forget what the hot store knows of rows that go for good. Done again after a crash, it finds less to do.
+
+        Returns:
+            Why it could not be read which rows those were; what is known of them stays then. None where it could.
+        """
         import pyarrow.parquet as pq
 
         path = self._database.root / file.path
         if not path.exists():  # an earlier run came as far as that
-            return
+            return None
+        try:
+            self._replacer.verifier.check(file)
+        except ArchiveCorrupt as error:
+            return error.message
         dataset = self._database.registry[file.dataset]
         assert dataset.tiering is not None
         columns = list(dict.fromkeys((ROW_ID, dataset.tiering.time, *dataset.key)))
-        with pq.ParquetFile(self._replacer.verifier.check(file)) as parquet:
+        with pq.ParquetFile(path) as parquet:
             rows = rows_within(dataset, parquet.read(columns=columns), _taken(replacement, file))
         ids = set(rows.column(ROW_ID).to_pylist())
         statements = self._database.statements
@@ -141,6 +161,7 @@ class Collector:
             holds = [Hold(*row) for row in self._database.readers.rows(statements["active_holds"])]
             stays = [*held_spans(holds, dataset.name), *(replacement.kept_spans or ())]
             self._forget_keys(dataset, rows, Span(file.time_min_us, file.time_max_us + 1), stays)
+        return None
 
     def _forget_keys(self, dataset: Dataset, rows: pa.Table, own: Span, stays: Sequence[Span]) -> None:
         """Forget the keys of whole days: of a day of which rows are left, one of them may have the same key."""

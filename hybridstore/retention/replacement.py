@@ -161,19 +161,22 @@ def begin_collecting(session: WriteSession, replacement: Replacement) -> None:
     session.run("finish_replacement", ("collecting", *finished))
 
 
-def collect_files(session: WriteSession, replacement: Replacement, paths: Sequence[str]) -> None:
+def collect_files(
+    session: WriteSession, replacement: Replacement, paths: Sequence[str], damage: str | None = None
+) -> None:
     """Note that the files a replacement replaced are deleted.
 
     Args:
         session: The write transaction.
         replacement: The replacement.
         paths: The files, relative to the root.
+        damage: Why what else is known of their rows could not be forgotten.
     """
     finished = replacement.row_count, replacement.finished_at, replacement.replacement_id
     session.run("finish_replacement", ("collected", *finished))
     record(session, "collect", {
         "replacement_id": replacement.replacement_id, "kind": replacement.kind, "dataset": replacement.dataset,
-        "tier": replacement.tier, "paths": list(paths),
+        "tier": replacement.tier, "paths": list(paths), **({} if damage is None else {"damage": damage}),
     })  # fmt: skip
 
 

@@ -71,7 +71,7 @@ class Round:
             database, stoppable(on_replace_step, stop), keeps_finished=keeps, uncompressed=uncompressed
         )
         self._deleter = Deleter(database, self._replacer)
-        self._collector = Collector(database, self._replacer, on_replace_step)
+        self._collector = Collector(database, self._replacer, on_replace_step, self._failures)
 
     def run(self) -> MoveReport:
         """Do the round. What cannot be done does not stop the rest.

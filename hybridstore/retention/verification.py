@@ -19,7 +19,7 @@ from hybridstore.archive.writing import exact_sums
 from hybridstore.errors import ArchiveError, InvalidValue, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.records import Record
-from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, unrecorded_files
+from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, manifest_problem
 from hybridstore.retention.steps import AUDIT_HEAD
 from hybridstore.schema.dataset import ROW_ID, Dataset
 
@@ -104,9 +104,8 @@ def audit_problem(kept: _Kept) -> str | None:
     if audit_head(kept.entries[-1] if kept.entries else None) != kept.head:
         ended = kept.head.partition(" ")[0] if kept.head else "none"
         return f"not whole: it ends at entry {len(kept.entries) or 'none'} and had ended at entry {ended}"
-    if unrecorded := unrecorded_files(kept.entries, counting):
-        return f"not whole: it says nothing of the file {unrecorded[0]}"
-    return None
+    problem = manifest_problem(kept.entries, counting)
+    return None if problem is None else f"not whole: {problem}"
 
 
 def examine(

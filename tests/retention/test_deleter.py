@@ -275,3 +275,36 @@ def test_a_history_that_is_told_too_late_stays_for_a_month(
     live_until(database, NOW_US + LATE_STAYS_US - DAY_US)
     assert all_rows(database, MARKET_TRADES) == before
     assert sum(report.deleted_rows for report in live_until(database, NOW_US + LATE_STAYS_US + DAY_US)) == 30
+
+
+def test_a_damaged_file_of_deleted_rows_is_destroyed_and_the_log_says_so(
+    database: DatabaseManager, rng: random.Random
+) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 30, days=10))
+    live_until(database, DUE_US)
+    (path,) = parquet_files(database)
+    path.write_bytes(path.read_bytes()[:-1])
+    database.clock.set(DUE_US + 2 * DAY_US)  # type: ignore[attr-defined]  # a ManualClock
+    manager = DataRetentionManager(database)
+    assert manager.run().collected == 1
+    assert parquet_files(database) == []
+    assert "the manifest says" in manager.history(1)[0].detail
+    assert database.readers.rows("SELECT count(*) FROM archived_keys") == [(30,)]
+
+
+def test_what_is_missing_on_one_side_stops_no_other_deletion(
+    database: DatabaseManager, rng: random.Random
+) -> None:
+    for dataset in (LEDGER, MARKET_TRADES):
+        insert(database, dataset, make_rows(dataset, rng, 40, days=25))
+    live_until(database, DUE_US)
+    (kept,) = database.readers.rows(
+        "SELECT path FROM archive_files WHERE replaced_seq IS NULL AND dataset = 'ledger'"
+    )
+    (database.root / kept[0]).unlink()
+    database.clock.set(DUE_US + 2 * DAY_US)  # type: ignore[attr-defined]  # a ManualClock
+    with pytest.raises(ArchiveCorrupt, match="is missing"):
+        DataRetentionManager(database).run()
+    destroyed = {one.dataset: one.destroyed_us for one in DataRetentionManager(database).certificates()}
+    assert destroyed["ledger"] is None
+    assert destroyed["market_trades"] is not None

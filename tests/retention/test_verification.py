@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hybridstore.clock import DAY_US
-from hybridstore.errors import InvalidValue
+from hybridstore.errors import InvalidValue, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.retention.manager import DataRetentionManager
@@ -152,3 +152,43 @@ def test_it_can_be_slowed_down_and_stopped(tmp_path: Path, rng: random.Random) -
             examine(database, "deep")  # type: ignore[arg-type]  # the point
     assert slow.elapsed_s >= 0.2
     assert (stopped.files, stopped.size_bytes, stopped.holds) == (1, first_bytes, True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        (
+            (
+                "DELETE FROM archive_files WHERE file_id ="
+                " (SELECT min(file_id) FROM archive_files WHERE replaced_seq IS NULL)"
+            ),
+            "counts, and it does not",
+        ),
+        (
+            (
+                "UPDATE archive_files SET replaced_seq = 1 WHERE file_id ="
+                " (SELECT min(file_id) FROM archive_files WHERE replaced_seq IS NULL)"
+            ),
+            "counts, and it does not",
+        ),
+        (
+            (
+                "UPDATE archive_files SET replaced_seq = NULL WHERE file_id ="
+                " (SELECT min(file_id) FROM archive_files WHERE replaced_seq IS NOT NULL)"
+            ),
+            "was replaced, and it counts",
+        ),
+    ],
+    ids=["taken out", "replaced by nothing", "brought back"],
+)
+def test_a_manifest_that_does_not_follow_from_the_log_is_found(
+    tmp_path: Path, rng: random.Random, statement: str, complaint: str
+) -> None:
+    with open_store(tmp_path) as database:
+        archive(database, rng)
+        assert examine(database, "quick").holds
+        change(database, statement)
+        problems = examine(database, "quick").problems
+        assert any(complaint in problem for problem in problems)
+        with pytest.raises(StoreCorrupt, match=complaint):
+            DataRetentionManager(database).verify()
