@@ -280,10 +280,16 @@ def _read_back(path: Path, rows: pa.Table, digest: str) -> None:
     if sha256_file(path) != digest:  # statistics and indexes are in no row, and a query is misled by them
         raise ArchiveCorrupt("what was read back is not what was written", path=str(path), hint=hint)
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        written = file.read()
-    if not written.equals(rows):
+        count, position = file.metadata.num_rows, 0
+        for group in range(file.num_row_groups):  # one after the other: all at once would be in memory twice
+            written = file.read_row_group(group)
+            if not written.equals(rows.slice(position, written.num_rows)):
+                break
+            position += written.num_rows
+    if count != rows.num_rows or position != count:
         raise ArchiveCorrupt(
-            f"the rows that were read back ({written.num_rows:,}) are not those that were written ({rows.num_rows:,})",
+            f"the rows that were read back ({count:,}) are not those that were written ({rows.num_rows:,}), from row "
+            f"{position + 1:,} on",
             path=str(path),
             hint=hint,
         )

@@ -21,8 +21,8 @@ from hybridstore.schema.types import moment
 
 MERGED_ROWS_MAX = 1_000_000
 """Rows of a merged file at the most."""
-MERGED_BYTES_MAX = 24 << 20
-"""Bytes of the files that become one at the most: a merge takes some twenty times as much memory."""
+MERGED_BYTES_MAX = 12 << 20
+"""Bytes of the files that become one at the most: a merge takes some thirty times as much memory."""
 _WORTH = 8
 """A file of the right tier is rewritten where it has at most this many times the rows that come to it: so the cost of
 a late row does not grow with the period it falls into, and the number of files only with the logarithm of its rows."""

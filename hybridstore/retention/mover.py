@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hybridstore.archive.layout import temporary_path
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
-from hybridstore.archive.writing import Target, key_hashes, read_ids, write_archive
+from hybridstore.archive.writing import Target, key_hashes, read_ids, sort_rows, write_archive
 from hybridstore.clock import DAY_US
 from hybridstore.config import Durability
 from hybridstore.durable import fsync_directory, fsync_file, write_error
@@ -41,26 +41,15 @@ if TYPE_CHECKING:
 
 STEPS = ("claimed", "read", "written", "flushed", "verified", "named", "published", "purged", "done")
 """Names passed to ``on_step``, in order; ``purged`` comes once a publishing step after the first."""
-FILE_ROWS_MAX = 2_000_000
-"""Rows of one file at the most: bounds the mover's memory."""
+FILE_ROWS_MAX = 1_000_000
+FILE_VALUES_MAX = 5_000_000
+"""Rows of one file, and rows times columns, at the most: they bound the mover's memory."""
 _STEP_SPAN_MAX = 20_000
 """Row numbers a step looks through at the most: rows of other days lie between those of the file."""
 _READ_IDS = 1 << 20
 _READ_IDS_MIN = 1 << 12
 """Row numbers read in one transaction."""
 OnRows = Callable[[int], None]
-
-
-def needs_several_files(planned: PlannedMove) -> bool:
-    """Say whether a unit is too large for one file, so that moving it once leaves rows behind.
-
-    Args:
-        planned: The planned move.
-
-    Returns:
-        Whether more than :data:`FILE_ROWS_MAX` rows of it move.
-    """
-    return planned.row_count > FILE_ROWS_MAX
 
 
 class Mover:
@@ -97,6 +86,21 @@ class Mover:
         """Why units could not be moved."""
         self.locked_ms: list[float] = []
         """How long each publishing step held the write lock."""
+
+    def needs_several_files(self, planned: PlannedMove) -> bool:
+        """Say whether a unit is too large for one file, so that moving it once leaves rows behind.
+
+        Args:
+            planned: The planned move.
+
+        Returns:
+            Whether more of its rows move than a file may have.
+        """
+        return planned.row_count > self._rows_max(planned)
+
+    def _rows_max(self, planned: PlannedMove) -> int:
+        columns = len(self._database.registry[planned.unit.dataset].stored_names)
+        return min(FILE_ROWS_MAX, FILE_VALUES_MAX // columns)
 
     def move(self, planned: PlannedMove) -> ArchiveFile | None:
         """Move one unit.
@@ -160,7 +164,7 @@ class Mover:
     def _claim(self, dataset: Dataset, planned: PlannedMove) -> Move:
         unit = planned.unit
         max_id = unit.id_max
-        rows = min(planned.row_count, FILE_ROWS_MAX)
+        rows = min(planned.row_count, self._rows_max(planned))
         if rows < unit.row_count:
             # Found before the lock is taken: it reads up to the whole table.
             limit = {"start_us": unit.start_us, "end_us": unit.end_us, "rows": rows}
@@ -205,7 +209,9 @@ class Mover:
         return file
 
     def _write(self, dataset: Dataset, move: Move) -> ArchiveFile | None:
-        rows = self._read(dataset, move)
+        rows = sort_rows(
+            dataset, self._read(dataset, move)
+        )  # here, so that only the sorted ones stay in memory
         self._on_step("read")
         if not rows.num_rows:
             self._database.writer.call(abandon, move, durability="full")

@@ -8,7 +8,7 @@ of the old ones, so every snapshot sees each row once; one that was opened befor
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,7 @@ import msgspec
 from hybridstore.archive.layout import temporary_path
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
-from hybridstore.archive.writing import Target, write_archive
+from hybridstore.archive.writing import Target, sort_rows, write_archive
 from hybridstore.durable import fsync_directory, write_error
 from hybridstore.errors import ArchiveCorrupt, HybridStoreError, MoveFailed
 from hybridstore.hot.database import DatabaseManager
@@ -181,13 +181,10 @@ class Replacer:
     ) -> list[ArchiveFile]:
         path = self._database.root / targets[0].path(dataset)
         try:
-            rows = self._read(dataset, order.files)
+            # Each as a sorted copy, and nothing else of it in memory while it is written.
+            parts = [sort_rows(dataset, part) for part in split(self._read(dataset, order.files))]
             self._on_step("read")
-            return [
-                write_archive(self._database.root, dataset, part, target, self._on_step)
-                for target, part in zip(targets, split(rows), strict=True)
-                if part.num_rows
-            ]
+            return list(self._write_parts(dataset, parts, targets))
         except HybridStoreError:
             raise
         except OSError as error:
@@ -203,6 +200,14 @@ class Replacer:
                 path=str(path),
                 hint="nothing was changed; they count as before",
             ) from error
+
+    def _write_parts(
+        self, dataset: Dataset, parts: list[pa.Table], targets: Sequence[Target]
+    ) -> Iterator[ArchiveFile]:
+        for target in targets:
+            part = parts.pop(0)
+            if part.num_rows:
+                yield write_archive(self._database.root, dataset, part, target, self._on_step)
 
     def _read(self, dataset: Dataset, files: Sequence[ArchiveFile]) -> pa.Table:
         import pyarrow as pa

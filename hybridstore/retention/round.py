@@ -12,7 +12,7 @@ from hybridstore.retention.deletion import PlannedDeletion
 from hybridstore.retention.failures import Failures
 from hybridstore.retention.merger import merge
 from hybridstore.retention.merging import PlannedMerge
-from hybridstore.retention.mover import Mover, needs_several_files
+from hybridstore.retention.mover import Mover
 from hybridstore.retention.plans import Plans
 from hybridstore.retention.policy import PlannedMove
 from hybridstore.retention.progress import Done, MoveReport, OnStep, Running, Stopped, check_stop, stoppable
@@ -116,7 +116,7 @@ class Round:
                 self._running.enter(planned)
                 with self._failures.noting(planned.unit.dataset, planned.unit.start_us):
                     self._done.note_move(self._mover.move(planned))
-            large = {one.unit[:2] for one in moves if needs_several_files(one)}
+            large = {one.unit[:2] for one in moves if self._mover.needs_several_files(one)}
             moves = self._due_moves()
             if rounds >= _ROUNDS_MAX:
                 moves = [one for one in moves if one.unit[:2] in large]
