@@ -306,6 +306,19 @@ def test_a_unit_larger_than_a_file_goes_into_several(
     assert counts == [(70,), (70,), (60,), (200,)], "and then they become one"
 
 
+def test_a_day_of_wide_rows_goes_into_more_files(
+    database: DatabaseManager, rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mover, "FILE_VALUES_MAX", 100 * len(MARKET_TRADES.stored_names))
+    for dataset in (MARKET_TRADES, OWN):
+        insert(database, dataset, make_rows(dataset, rng, 100, days=1))
+    DataRetentionManager(database).run()
+    rows = database.readers.rows("SELECT dataset, count(*) FROM archive_moves GROUP BY dataset")
+    moved: dict[str, int] = dict(rows)
+    assert moved["market_trades"] == 1
+    assert moved[OWN.name] == -(-100 // (100 * len(MARKET_TRADES.stored_names) // len(OWN.stored_names)))
+
+
 def test_scattered_rows_are_not_searched_for_under_the_lock(
     database: DatabaseManager, rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
