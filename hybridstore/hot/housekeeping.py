@@ -12,7 +12,7 @@ import threading
 import apsw
 
 from hybridstore.config import DatabaseConfig
-from hybridstore.hot.connection import close_connection, open_connection
+from hybridstore.hot.connection import close_connection, open_connection, translate
 from hybridstore.hot.lookout import Lookout
 from hybridstore.hot.pool import ReaderPool
 
@@ -38,7 +38,13 @@ class Housekeeping:
         page_size_bytes = int(self._connection.pragma("page_size"))
         self._frames_max = config.wal_checkpoint_mb * _MIB // page_size_bytes
         self._rounds = 0
-        lookout.begin(self._connection)
+        try:
+            lookout.begin(self._connection)
+        except BaseException as error:
+            close_connection(self._connection, keeps_log=True)
+            if isinstance(error, apsw.Error):
+                raise translate(error, "open the hot store", config.path) from error
+            raise
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hybridstore-housekeeping", daemon=True)
         self._thread.start()

@@ -10,7 +10,7 @@ import apsw
 
 from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import DatabaseConfig
-from hybridstore.errors import StoreError
+from hybridstore.errors import StoreCorrupt, StoreError
 from hybridstore.hot.clock_watch import ClockWatch, uptime_us
 from hybridstore.hot.folder import disk_report, permission_reports
 from hybridstore.hot.foreign_sqlite import RULE, LockWatch
@@ -158,8 +158,14 @@ class Lookout:
         ]
 
     def _read(self, connection: apsw.Connection) -> Position:
-        row: Any = connection.execute(self._position_sql).fetchall()[0]
-        mark, seq, ts_us = row
+        rows: list[Any] = connection.execute(self._position_sql).fetchall()
+        if not rows:
+            raise StoreCorrupt(
+                "the commit clock is empty: its only row is gone",
+                path=str(self._config.path),
+                hint="stop the bot and restore from a backup",
+            )
+        mark, seq, ts_us = rows[0]
         return Position(mark.hex(), seq, ts_us)
 
     def _put_log_back(self) -> None:
