@@ -42,6 +42,7 @@ HOLDS = {
     "release": "End a legal hold; the next run deletes what only it kept.",
     "holds": "Show legal holds.",
     "certificates": "Show what was deleted by policy, with its proof in the audit log.",
+    "erase": "Erase every row with a value, for good, as the law may demand; without --yes it is only counted.",
     "confirm_clock": "Confirm that the machine's clock is right although it leapt, so that what is old enough is "
     "deleted again.",
 }

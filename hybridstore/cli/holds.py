@@ -1,4 +1,4 @@
-"""Commands of ``hybridstore retention`` about what is kept and what was deleted: holds, certificates, the clock."""
+"""Commands of ``hybridstore retention`` about what is kept, deleted and erased: holds, certificates, the clock."""
 
 from __future__ import annotations
 
@@ -122,6 +122,49 @@ def certificates(*, root: Root = None, json: Json = False, csv: Csv = False, out
         console.print(f"{len(found):,} certificates, {gone:,} rows" if found else "nothing was ever deleted")
 
     print_answer({"certificates": found}, columns, rows, show, json=json, csv=csv, output=output)
+
+
+def erase(
+    value: Annotated[str, Parameter(help="Every row with this value goes.")],
+    /,
+    *,
+    reason: Annotated[str, Parameter(help="Why.")],
+    by: By = None,
+    column: Annotated[str, Parameter(help="In which column.")] = "account",
+    dataset: Annotated[
+        list[str] | None,
+        Parameter(help="Only of this dataset; may be repeated. Default: all that have the column."),
+    ] = None,
+    yes: Annotated[
+        bool, Parameter(negative="", help="Do it. Without this it is only counted what would go.")
+    ] = False,
+    root: Root = None,
+    json: Json = False,
+) -> None:
+    """Erase every row with a value, for good, as the law may demand; without --yes it is only counted."""
+    from hybridstore.store import HybridStore
+
+    with HybridStore(existing_root(root), maintenance="off") as store:
+        done = store.retention.erase(
+            column,
+            value,
+            reason=reason,
+            ordered_by=by or getpass.getuser(),
+            datasets=dataset,
+            dry_run=not yes,
+            wait_s=60.0,
+        )
+    if json:
+        write_text(json_text(done), None)
+        return
+    console = Console()
+    columns = ("dataset", "hot_rows", "archived_rows", "files", "versions")
+    print_table(console, None, columns, [[getattr(one, name) for name in columns] for one in done.erased])
+    rows = sum(one.hot_rows + one.archived_rows for one in done.erased)
+    console.print(
+        f"{rows:,} rows are erased" if yes else f"{rows:,} rows would be erased; give --yes to do it",
+        soft_wrap=True,
+    )
 
 
 def confirm_clock(*, by: By = None, root: Root = None, json: Json = False) -> None:

@@ -161,6 +161,10 @@ DELETE FROM superseded_rows WHERE dataset = ? AND row_id = ?
 -- Keys of deleted rows of a day, a JSON list of their hashes.
 DELETE FROM archived_keys WHERE key_hash IN (SELECT value FROM json_each(:hashes)) AND archived_day = :day
 
+-- name: note_mutation
+-- Rows of a dataset were changed in place, or erased.
+UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = ?
+
 -- name: first_schema
 -- When the store was made.
 SELECT applied_at FROM schema_history ORDER BY version LIMIT 1

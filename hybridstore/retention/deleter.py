@@ -91,7 +91,7 @@ class Deleter:
             return [rows_within(dataset, rows, [span]) for span in planned.kept]
 
         def prove(files: list[ArchiveFile]) -> None:
-            _check_parts(file, files, gone)
+            check_parts(file, files, gone)
 
         def commit(session: WriteSession, replacement: Replacement, files: list[ArchiveFile]) -> None:
             _commit_deletion(session, replacement, planned, files, gone)
@@ -207,8 +207,17 @@ def _facts_of_gone(dataset: Dataset, rows: pa.Table) -> Gone:
     return Gone(rows.num_rows, times["min"] or 0, times["max"] or 0, exact_sums(dataset, rows))
 
 
-def _check_parts(file: ArchiveFile, kept: list[ArchiveFile], gone: Gone) -> None:
-    """What stays and what goes must be what there was."""
+def check_parts(file: ArchiveFile, kept: list[ArchiveFile], gone: Gone) -> None:
+    """Compare what stays and what goes with what there was.
+
+    Args:
+        file: The file there was.
+        kept: The files that stay.
+        gone: What goes.
+
+    Raises:
+        ArchiveCorrupt: Together they are not what there was.
+    """
     before, left = sums_of([file]), sums_of(kept)
     wrong = [
         name

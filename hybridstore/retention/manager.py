@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,17 @@ from hybridstore.retention.audit import AuditEntry
 from hybridstore.retention.certificates import Certificate, certificates
 from hybridstore.retention.deleter import count_due
 from hybridstore.retention.deletion import PlannedDeletion
+from hybridstore.retention.erasure import Eraser, Erasure
 from hybridstore.retention.holds import EVERY_DATASET, Hold, place_hold, release_hold
 from hybridstore.retention.merging import PlannedMerge
+from hybridstore.retention.mover import Mover
 from hybridstore.retention.plans import Plans
 from hybridstore.retention.policy import PlannedMove, Unit, policies_by_dataset
 from hybridstore.retention.progress import MoveReport, OnStep, Progress, Running
+from hybridstore.retention.replacer import Replacer
 from hybridstore.retention.round import Round
 from hybridstore.retention.steps import Move
-from hybridstore.retention.sweep import SWEEP_GRACE_S, sweep
+from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, sweep
 from hybridstore.retention.trusted_clock import Trust, confirm_clock, keep_trust, read_trust
 from hybridstore.retention.verification import audit_problem, read_kept
 from hybridstore.schema.types import check_timestamp, moment
@@ -229,6 +232,48 @@ class DataRetentionManager:
         """
         name = "all_holds" if released else "active_holds"
         return [Hold(*row) for row in self._database.readers.rows(self._database.statements[name])]
+
+    def erase(
+        self,
+        column: str,
+        value: str,
+        *,
+        reason: str,
+        ordered_by: str,
+        datasets: Sequence[str] | None = None,
+        dry_run: bool = False,
+        wait_s: float = 0.0,
+    ) -> Erasure:
+        """Erase every row with a value in a column, for good: as the law may demand of all that belongs to an account.
+
+        Hot rows, archived ones, their old versions and their keys go at once; the bytes of replaced files a day later.
+        What is left of the books may not add up any more where only a part of an account is erased.
+
+        Args:
+            column: A NAME or TEXT column, for example ``account``.
+            value: Its value.
+            reason: Why; the audit log keeps it, with a hash of the value.
+            ordered_by: By whose order.
+            datasets: Only of these; None means of every dataset that has the column.
+            dry_run: Only count.
+            wait_s: How long to wait for another process that is moving rows.
+
+        Returns:
+            What was erased, by dataset.
+
+        Raises:
+            Conflict: Some of it is under a legal hold; nothing was changed.
+            InvalidValue: No dataset has such a column, or it is not said why or by whom.
+            StoreBusy: Another process is moving rows of this store.
+        """
+        with self._only_mover(wait_s):
+            adopt_new_datasets(self._database)
+            replacer = Replacer(self._database, keeps_finished=doubt(self._database) is not None)
+            replacer.take_back()
+            Mover(self._database).resume()  # what a move has claimed cannot be erased
+            return Eraser(self._database, replacer).erase(
+                column, value, datasets=datasets, reason=reason, ordered_by=ordered_by, dry_run=dry_run
+            )
 
     def certificates(self) -> list[Certificate]:
         """Return what was deleted by policy.

@@ -117,6 +117,28 @@ def tiering_statements(dataset: Dataset) -> dict[str, str]:
     }
 
 
+def erasing_statements(dataset: Dataset, column: str) -> dict[str, str]:
+    """Return the statements by which rows with a value in a column are found and erased.
+
+    Args:
+        dataset: The declaration.
+        column: A declared column.
+
+    Returns:
+        By name: ``count`` (how many there are), ``erase`` (all of them); of a tiered dataset also ``find`` (row number
+        and time of each) and ``erase_row`` (by row number).
+    """
+    name = dataset.name
+    statements = {
+        "count": f"SELECT count(*) FROM {name} WHERE {column} = ?",
+        "erase": f"DELETE FROM {name} WHERE {column} = ?",
+    }
+    if dataset.tiering:
+        statements["find"] = f"SELECT {ROW_ID}, {dataset.tiering.time} FROM {name} WHERE {column} = ?"
+        statements["erase_row"] = f"DELETE FROM {name} WHERE {ROW_ID} = ?"
+    return statements
+
+
 def declaration_sha256(dataset: Dataset) -> str:
     """Return a fingerprint of what a dataset's stored rows mean.
 
