@@ -17,7 +17,7 @@ from hybridstore.archive.reading import FileVerifier
 from hybridstore.errors import QueryFailed
 from hybridstore.hot.snapshot import HotSnapshot
 from hybridstore.schema.dataset import Dataset
-from hybridstore.schema.duckdb import view_select
+from hybridstore.schema.duckdb import Shown, view_select
 from hybridstore.schema.registry import Registry
 
 if TYPE_CHECKING:
@@ -231,11 +231,15 @@ class Snapshot:
         rows: pa.Table,
     ) -> None:
         """Make the view of a dataset: each of its rows exactly once."""
-        complete, publishing = self._paths(files)
-        relation = None
-        if rows.num_rows or not files:  # an empty table gives the view its types where there is nothing else
+        paths = self._verifier.paths(files)
+        shown = [
+            Shown(path, file.column_count, file.visible_through)
+            for path, file in zip(paths, files, strict=True)
+        ]
+        relation, width = None, len(dataset.stored_names)
+        # An empty table gives the view its types where no file has all columns.
+        if rows.num_rows or all(file.column_count < width for file in files):
             relation = _HOT.format(dataset.name)
             cursor.register(relation, rows)
-        alike = len({file.schema_version for file in files}) <= 1
-        select = view_select(dataset, complete, publishing, relation, alike=alike, superseded=superseded)
+        select = view_select(dataset, shown, relation, superseded=superseded)
         self._engine.run(cursor, QUERIES["create_view"].format(name=dataset.name, select=select))

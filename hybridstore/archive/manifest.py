@@ -31,6 +31,7 @@ class ArchiveFile(Record, frozen=True, gc=False):
         sha256: Hash of its whole content, hexadecimal.
         sums: Exact sum of each MONEY and TICK column, JSON with decimal text.
         schema_version: Version of the store's schema it was written under.
+        column_count: Columns its rows have, the row number included: a declaration only ever gets more of them.
         created_seq: Commit that made it count.
         replaced_seq: Commit that replaced it; None while it counts.
     """
@@ -53,6 +54,7 @@ class ArchiveFile(Record, frozen=True, gc=False):
     sha256: str
     sums: str
     schema_version: int
+    column_count: int
     created_seq: int = 0
     replaced_seq: int | None = None
 

@@ -119,6 +119,7 @@ def write_archive(
         size_bytes=size_bytes,
         sha256=digest,
         schema_version=target.schema_version,
+        column_count=rows.num_columns,
         **facts,
     )
 

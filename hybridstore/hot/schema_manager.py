@@ -22,7 +22,7 @@ from hybridstore.hot.session import WriteSession
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.migrations import MIGRATIONS, Migration
 from hybridstore.schema.registry import Registry
-from hybridstore.schema.sqlite import ddl, declaration_sha256
+from hybridstore.schema.sqlite import added_columns, ddl, declaration_sha256, is_extension
 
 OWN_PREFIX = "dataset:"
 """Settings whose name starts with this hold the declaration of a user's own dataset."""
@@ -112,13 +112,18 @@ class SchemaManager:
             self._database.writer.call(_create_own, own[name], durability="full")
             stored = _stored_datasets(self._database)  # another process may have been first, with another one
         for name, dataset in own.items():
-            if declaration_sha256(stored[name]) != declaration_sha256(dataset):
+            if is_extension(dataset, stored[name]):  # this program is older than the one that extended it
+                own[name] = stored[name]
+            elif is_extension(stored[name], dataset):
+                self._database.writer.call(_extend_own, dataset, durability="full")
+            elif declaration_sha256(stored[name]) != declaration_sha256(dataset):
                 raise SchemaMismatch(
                     f"dataset {name} was created with another declaration",
                     path=str(self._database.path),
-                    hint="give the new declaration a new name, or restore the one it was created with",
+                    hint="add nullable columns behind the others, give the new declaration a new name, or restore the "
+                    "one it was created with",
                 )
-            if stored[name] != dataset:
+            elif stored[name] != dataset:
                 self._database.writer.call(_remember_own, dataset, durability="full")
         self._database.adopt(Registry((stored | own).values()))
 
@@ -169,13 +174,15 @@ def _create_missing(session: WriteSession, dataset: Dataset, live: dict[str, str
 
 
 def adopt_new_datasets(database: DatabaseManager) -> None:
-    """Take over datasets that another process created since the store was opened.
+    """Take over datasets that another process created or extended since the store was opened.
 
     Args:
         database: The open store.
     """
     new = {
-        name: dataset for name, dataset in _stored_datasets(database).items() if name not in database.registry
+        name: dataset
+        for name, dataset in _stored_datasets(database).items()
+        if name not in database.registry or is_extension(database.registry[name], dataset)
     }
     if new:
         built_in = Registry()
@@ -193,6 +200,20 @@ def _create_own(session: WriteSession, dataset: Dataset) -> None:
     _create_missing(session, dataset, live)
     session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset), None))
     session.run("insert_settings", _as_setting(dataset))
+
+
+def _extend_own(session: WriteSession, dataset: Dataset) -> None:
+    """Add the columns that a declaration has got; rows that are there have no value in them."""
+    found = session.one("find_settings", (_as_setting(dataset)[0],))
+    assert found is not None
+    before = msgspec.json.decode(found[1], type=Dataset)
+    if not is_extension(before, dataset):
+        return  # another process was first
+    for statement in added_columns(dataset, len(before.columns)):
+        session.execute(statement)
+    _create_missing(session, dataset, _live_schema(session))
+    session.run("note_extension", (declaration_sha256(dataset), dataset.name))
+    session.run("upsert_settings", _as_setting(dataset))
 
 
 def _remember_own(session: WriteSession, dataset: Dataset) -> None:
@@ -213,4 +234,5 @@ def _migrate(session: WriteSession, migration: Migration, backup: str) -> None:
 
 
 def _normal(statement: str) -> str:
-    return re.sub(r"\s+", " ", statement).strip()
+    """Return a statement without what says nothing: an added column stands on another line than a declared one."""
+    return re.sub(r"\s*([(),])\s*", r"\1", re.sub(r"\s+", " ", statement)).strip()

@@ -21,7 +21,7 @@ UPDATE archive_files SET visible_through = ? WHERE file_id = ?
 -- name: manifest_of_dataset
 -- Every file that counts for a dataset.
 SELECT file_id, dataset, tier, path, start_us, end_us, id_min, id_max, visible_through, time_min_us, time_max_us,
-  symbol_min, symbol_max, row_count, size_bytes, sha256, sums, schema_version, created_seq, replaced_seq
+  symbol_min, symbol_max, row_count, size_bytes, sha256, sums, schema_version, column_count, created_seq, replaced_seq
 FROM archive_files INDEXED BY archive_files_by_dataset_start_us
 WHERE dataset = ? AND replaced_seq IS NULL ORDER BY start_us, file_id
 
@@ -164,6 +164,10 @@ DELETE FROM archived_keys WHERE key_hash IN (SELECT value FROM json_each(:hashes
 -- name: note_mutation
 -- Rows of a dataset were changed in place, or erased.
 UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = ?
+
+-- name: note_extension
+-- A dataset's declaration has got more columns.
+UPDATE dataset_state SET declaration = ?, mutations = mutations + 1 WHERE dataset = ?
 
 -- name: first_schema
 -- When the store was made.

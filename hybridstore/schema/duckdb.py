@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from hybridstore.schema.dataset import ROW_ID, Dataset
 from hybridstore.schema.sqlite import quote_text
 
 
+class Shown(NamedTuple):
+    """A file of which rows are shown.
+
+    Attributes:
+        path: Where it is.
+        column_count: It has the first so many columns of the declaration; the others are null.
+        visible_through: The largest row number that counts, while it is being published; None: all count.
+    """
+
+    path: str
+    column_count: int
+    visible_through: int | None = None
+
+
 def view_select(
-    dataset: Dataset,
-    complete: Sequence[str],
-    publishing: Sequence[tuple[str, int]],
-    hot: str | None,
-    *,
-    alike: bool = False,
-    superseded: Sequence[int] = (),
+    dataset: Dataset, files: Iterable[Shown], hot: str | None, *, superseded: Sequence[int] = ()
 ) -> str:
     """Return the SELECT that shows each row of a dataset exactly once.
 
     Args:
         dataset: The declaration.
-        complete: Paths of files all of whose rows count.
-        publishing: Paths of files still being published, each with the largest row number that counts.
-        hot: Name of the relation with the hot rows, or None where there are none.
+        files: Its files.
+        hot: Name of the relation with the hot rows, or None where there are none. Where no file has all columns there
+            must be one, for their types.
         superseded: Row numbers in files that no longer count.
-        alike: Whether all complete files have the same columns, so that looking into one of them is enough.
 
     Returns:
-        A SELECT with the dataset's stored columns, in order.
+        A SELECT with the dataset's stored columns.
     """
-    columns = ", ".join(f'"{name}"' for name in dataset.stored_names)
     counts = f"{ROW_ID} NOT IN ({', '.join(str(int(row)) for row in superseded)})" if superseded else "true"
-    where = f" WHERE {counts}" if superseded else ""
+    complete: dict[int, list[str]] = defaultdict(list)
     parts = []
-    if complete:
-        files = ", ".join(map(quote_text, complete))
-        by_name = "" if alike else ", union_by_name = true"
-        parts.append(
-            f"SELECT {columns} FROM read_parquet([{files}]{by_name}, hive_partitioning = false){where}"
-        )
-    for path, visible_through in publishing:
-        source = f"read_parquet({quote_text(path)}, hive_partitioning = false)"
-        parts.append(f"SELECT {columns} FROM {source} WHERE {ROW_ID} <= {int(visible_through)} AND {counts}")
+    for file in files:
+        if file.visible_through is None:
+            complete[file.column_count].append(file.path)
+        else:
+            condition = f"{ROW_ID} <= {int(file.visible_through)} AND {counts}"
+            parts.append(_select(dataset, file.column_count, [file.path], condition))
+    parts += [_select(dataset, width, complete[width], counts) for width in sorted(complete, reverse=True)]
     if hot is not None:
-        parts.append(f'SELECT {columns} FROM "{hot}"')
+        parts.insert(0, f'SELECT {_names(dataset, len(dataset.stored_names))} FROM "{hot}"')
     return "\nUNION ALL BY NAME\n".join(parts)
+
+
+def _select(dataset: Dataset, column_count: int, paths: Iterable[str], condition: str) -> str:
+    """Files with the same columns are read as one: looking into the first of them is enough."""
+    files = ", ".join(map(quote_text, paths))
+    where = "" if condition == "true" else f" WHERE {condition}"
+    return f"SELECT {_names(dataset, column_count)} FROM read_parquet([{files}], hive_partitioning = false){where}"
+
+
+def _names(dataset: Dataset, column_count: int) -> str:
+    return ", ".join(f'"{name}"' for name in dataset.stored_names[:column_count])

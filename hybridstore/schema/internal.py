@@ -59,6 +59,7 @@ ARCHIVE_FILES = Dataset(
         Column("sha256", _NAME, "Hash of its whole content."),
         Column("sums", _JSON, "Exact sum of each MONEY and TICK column."),
         Column("schema_version", _INTEGER, "Version of the store's schema it was written under."),
+        Column("column_count", _INTEGER, "Columns its rows have: the first so many of the declaration."),
         Column("created_seq", _INTEGER, "Commit that made it count."),
         Column("replaced_seq", _INTEGER, "Commit that replaced it.", nullable=True),
     ),

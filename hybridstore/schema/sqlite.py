@@ -117,6 +117,42 @@ def tiering_statements(dataset: Dataset) -> dict[str, str]:
     }
 
 
+def added_columns(dataset: Dataset, first: int) -> list[str]:
+    """Return the statements that add columns to a dataset's table.
+
+    Args:
+        dataset: The declaration.
+        first: Place of the first that is added; it and all behind it are nullable.
+
+    Returns:
+        A statement a column.
+    """
+    return [
+        f"ALTER TABLE {dataset.name} ADD COLUMN {column.name} {STORAGE[column.type]}"
+        for column in dataset.columns[first:]
+    ]
+
+
+def is_extension(before: Dataset, after: Dataset) -> bool:
+    """Say whether a declaration is another one with more columns, so that stored rows mean what they meant.
+
+    Args:
+        before: The one.
+        after: The other.
+
+    Returns:
+        Whether it has all columns and indexes of the other in the same order, and at least one nullable column more
+        behind them.
+    """
+    width = len(before.columns)
+    if len(after.columns) <= width or not all(column.nullable for column in after.columns[width:]):
+        return False
+    same = msgspec.structs.replace(
+        after, columns=after.columns[:width], indexes=after.indexes[: len(before.indexes)]
+    )
+    return declaration_sha256(same) == declaration_sha256(before)
+
+
 def erasing_statements(dataset: Dataset, column: str) -> dict[str, str]:
     """Return the statements by which rows with a value in a column are found and erased.
 

@@ -29,6 +29,7 @@ FILE = ArchiveFile(
     sha256="0" * 64,
     sums="{}",
     schema_version=1,
+    column_count=9,
     created_seq=7,
 )
 

@@ -67,7 +67,7 @@ class Publishing:
             file_id=move.file_id, dataset=move.dataset, tier=move.tier, path=move.path, start_us=move.start_us,
             end_us=move.end_us, id_min=self.ids[0], id_max=self.ids[-1], visible_through=None,
             time_min_us=move.start_us, time_max_us=move.end_us - 1, symbol_min=None, symbol_max=None,
-            row_count=len(self.ids), size_bytes=1, sha256="0" * 64, sums="{}", schema_version=1,
+            row_count=len(self.ids), size_bytes=1, sha256="0" * 64, sums="{}", schema_version=1, column_count=9,
         )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hybridstore import HybridStore, ManualClock
 from hybridstore.clock import DAY_US
 from hybridstore.config import RetentionPolicy
@@ -37,6 +39,13 @@ NOTES = Dataset(
     key=("note_id",),
     tiering=Tiering(time="noted_at", cluster=("noted_at", "id")),
 )
+
+
+NOTES_WITH_MOOD = msgspec.structs.replace(
+    NOTES, columns=(*NOTES.columns, Column("mood", LogicalType.TEXT, "How it felt.", nullable=True))
+)
+"""What it is declared as from some year on."""
+EXTENDED = BEGIN + timedelta(days=1_100)
 
 
 def day_number(day: date) -> int:
@@ -84,8 +93,9 @@ class Life:
         )
         self._ticks: dict[int, list[int]] = {}
         """Rows and sum of amounts, in 1e-8, by day."""
-        self._notes: dict[str, tuple[int, Decimal]] = {}
-        """Day and score by name."""
+        self._notes: dict[str, tuple[int, Decimal, bool]] = {}
+        """Day, score, and whether it has a mood, by name."""
+        self._declared = NOTES
         self._held: dict[str, tuple[int, int]] = {}
         self._told = 0
         self._notes_told = 0
@@ -98,7 +108,11 @@ class Life:
 
     def _open(self) -> HybridStore:
         store = HybridStore(
-            self._root, clock=self._clock, policies=[self._policy], datasets=[NOTES], maintenance="off"
+            self._root,
+            clock=self._clock,
+            policies=[self._policy],
+            datasets=[self._declared],
+            maintenance="off",
         )
         store.open()
         return store
@@ -111,13 +125,19 @@ class Life:
             self._live(day)
         self.today += timedelta(days=self._step_days)
         self._clock.set(day_number(self.today) * DAY_US + self._rng.randrange(DAY_US))
-        if self._rng.random() < 0.1:
+        if self._rng.random() < 0.1 or self._extends():
             self.store.close()
+            if self._extends():
+                self._declared = NOTES_WITH_MOOD
+                self.done["extended"] += 1
             self.store = self._open()
             self.done["reopened"] += 1
         self.check()
         self._maintain()
         self.check()
+
+    def _extends(self) -> bool:
+        return self._declared is NOTES and self.today >= EXTENDED
 
     def hold(self, name: str, first: date, last: date) -> None:
         """Hold market trades and notes of some days."""
@@ -137,6 +157,9 @@ class Life:
         """Compare what the store says with what it must say."""
         assert self._found("market_trades", "amount") == self._ticks_expected()
         assert self._found("notes", "score") == self._notes_expected()
+        if self._declared is NOTES_WITH_MOOD:
+            moods = sum(has_mood for _, _, has_mood in self._notes.values())
+            assert self.store.sql("SELECT count(mood) FROM notes").rows() == [(moods,)]
         self.checks += 1
 
     def _live(self, day: date) -> None:
@@ -188,8 +211,10 @@ class Life:
     def _note(self, name: str, day: date) -> None:
         score = Decimal(self._rng.randrange(-(10**15), 10**15)).scaleb(-9)
         noted_us = day_number(day) * DAY_US + self._rng.randrange(DAY_US // 2)
-        self.store.insert("notes", [(name, score, noted_us)])
-        self._notes[name] = (day_number(day), score)
+        note = {"note_id": name, "score": score, "noted_at": noted_us}
+        has_mood = self._declared is NOTES_WITH_MOOD
+        self.store.insert("notes", [note | ({"mood": "calm"} if has_mood else {})])
+        self._notes[name] = (day_number(day), score, has_mood)
 
     def _maintain(self) -> None:
         before_ticks, before_notes = self._ticks_expected(), self._notes_expected()
@@ -243,7 +268,7 @@ class Life:
         return rows, Decimal(sum(total for _, total in self._ticks.values())).scaleb(-8)
 
     def _notes_expected(self) -> tuple[int, Decimal]:
-        return len(self._notes), sum((score for _, score in self._notes.values()), Decimal(0))
+        return len(self._notes), sum((score for _, score, _ in self._notes.values()), Decimal(0))
 
 
 def misplaced(store: HybridStore, today: date) -> list[str]:

@@ -1,4 +1,4 @@
-"""Eight years of a store: late rows, corrections, holds, overflow, deletion, and exact totals at every moment."""
+"""Eight years: late rows, corrections, holds, overflow, deletion, a column more, and exact totals at every moment."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def _live(life: Life) -> None:
         assert examine(store.database, "scrub").problems == ()
         assert not list((store.root / "archives").rglob("*.tmp"))
         assert all(life.done[name] > 5 for name in ("late", "corrected", "reopened"))
+        assert life.done["extended"] == 1
     finally:
         life.store.close()
 

@@ -33,7 +33,8 @@ def archived(
     return ArchiveFile(
         file_id=name or f"{start_us}-{tier}", dataset="ledger", tier=tier, path="", start_us=start_us, end_us=end_us,
         id_min=1, id_max=rows, visible_through=None, time_min_us=start_us, time_max_us=end_us - 1, symbol_min=None,
-        symbol_max=None, row_count=rows, size_bytes=1, sha256="", sums="{}", schema_version=1, created_seq=1,
+        symbol_max=None, row_count=rows, size_bytes=1, sha256="", sums="{}", schema_version=1,
+        column_count=1, created_seq=1,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ CREATE TABLE archive_files (
   sha256 TEXT NOT NULL,
   sums TEXT NOT NULL,
   schema_version INTEGER NOT NULL,
+  column_count INTEGER NOT NULL,
   created_seq INTEGER NOT NULL,
   replaced_seq INTEGER,
   PRIMARY KEY (file_id)
