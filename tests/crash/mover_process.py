@@ -20,8 +20,9 @@ from pathlib import Path
 
 import msgspec
 
+from tests.crash.deleting import delete_everything
 from tests.crash.moving import move_everything
-from tests.crash.mutants import MUTANTS
+from tests.crash.mutants import DELETION_MUTANTS, MUTANTS
 from tests.crash.stock import stock_rows
 
 KILL_SIGNAL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -42,6 +43,7 @@ class Request(msgspec.Struct, frozen=True):
         kill_at: Name and number of the step to die at; None to live.
         kill_after_s: When it is killed from outside, seconds after its start; None for never.
         mutant: The deliberate break of the protocol to run with.
+        work: "move", or "delete" for a store of :mod:`tests.crash.deleting`.
     """
 
     root: str
@@ -51,6 +53,7 @@ class Request(msgspec.Struct, frozen=True):
     kill_at: tuple[str, int] | None = None
     kill_after_s: float | None = None
     mutant: str | None = None
+    work: str = "move"
 
 
 def run(request: Request) -> None:
@@ -68,9 +71,13 @@ def run(request: Request) -> None:
         if request.kill_at == (name, counts[name]):
             os.kill(os.getpid(), KILL_SIGNAL)
 
-    with MUTANTS[request.mutant]() if request.mutant else nullcontext():
-        expected = stock_rows(request.seed, request.rows_a_day)
-        move_everything(Path(request.root), on_step, expected=expected)
+    mutants = MUTANTS | DELETION_MUTANTS
+    with mutants[request.mutant]() if request.mutant else nullcontext():
+        if request.work == "delete":
+            delete_everything(Path(request.root), on_step)
+        else:
+            expected = stock_rows(request.seed, request.rows_a_day)
+            move_everything(Path(request.root), on_step, expected=expected)
     Path(request.result).write_text(json.dumps(steps), encoding="utf-8")
 
 

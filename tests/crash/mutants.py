@@ -12,7 +12,7 @@ from hybridstore import durable
 from hybridstore.archive import writing
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.hot import ledger, rows
-from hybridstore.retention import merger, mover, replacer, steps
+from hybridstore.retention import deleter, merger, mover, replacer, steps
 from hybridstore.retention import round as retention_round
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hybridstore.hot.database import DatabaseManager
     from hybridstore.hot.session import WriteSession
+    from hybridstore.retention.deletion import PlannedDeletion
     from hybridstore.retention.merging import PlannedMerge
     from hybridstore.retention.replacement import Replacement
     from hybridstore.retention.steps import Move, Step, StepResult
@@ -267,6 +268,46 @@ def _collected_before_replacing() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _parting(*, old_first: bool) -> Iterator[None]:
+    """What stays of a file begins to count in one transaction, and the file counts no more from another on."""
+
+    def commit(
+        session: WriteSession, replacement: Replacement, planned: Any, files: list[ArchiveFile], gone: Any
+    ) -> None:
+        def take_out() -> None:
+            for file_id in replacement.replaced_ids:
+                session.run("replace_file", (session.seq, file_id))
+
+        if old_first:
+            take_out()
+            _commit_between(session)
+        for file in files:
+            counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
+            session.run("insert_archive_files", counted.as_row())
+        if not old_first:
+            _commit_between(session)
+            take_out()
+        session.run("finish_replacement", ("done", 0, session.ts_us, replacement.replacement_id))
+
+    with patch.object(deleter, "_commit_deletion", commit):
+        yield
+
+
+@contextmanager
+def _destroyed_at_once() -> Iterator[None]:
+    """The bytes of what is deleted go before a hold can bring them back."""
+    delete = deleter.Deleter.delete
+
+    def delete_and_destroy(self: deleter.Deleter, planned: PlannedDeletion) -> int:
+        rows = delete(self, planned)
+        (self._database.root / planned.file.path).unlink()
+        return rows
+
+    with patch.object(deleter.Deleter, "delete", delete_and_destroy):
+        yield
+
+
 _ROOTS: set[Path] = set()
 MUTANTS: dict[str, Callable[[], Any]] = {
     "publish and delete in two transactions": lambda: _publishing(_publish_then_delete),
@@ -286,6 +327,12 @@ MUTANTS: dict[str, Callable[[], Any]] = {
     "delete what is merged before it is replaced": _collected_before_replacing,
 }
 """By name, a context manager that breaks the protocol in this process while it is entered."""
+DELETION_MUTANTS: dict[str, Callable[[], Any]] = {
+    "delete before what stays counts": lambda: _parting(old_first=True),
+    "delete after what stays counts": lambda: _parting(old_first=False),
+    "destroy at once": _destroyed_at_once,
+}
+"""The same of a deletion."""
 SEEN_BY_POWER_CUTS = tuple(MUTANTS)
 SEEN_BY_KILLS = (
     "publish and delete in two transactions",
