@@ -44,7 +44,7 @@ def plan(
 
     with HybridStore(existing_root(root), maintenance="off") as store:
         planned = list(_planned(store.retention, None if now is None else check_timestamp(now, "now")))
-        clock_doubt = store.retention.clock().doubt
+        clock_doubt = store.retention.clock_doubt()
     answer = {"planned": [one._asdict() for one in planned], "clock_doubt": clock_doubt}
 
     def show(console: Console) -> None:

@@ -169,6 +169,11 @@ def maintenance_warnings(status: dict[str, Any]) -> list[str]:
     """
     failed = (status["last_equity"] or {}).get("failed", {})
     warnings = [f"no snapshot was taken of the equity of {account}: {why}" for account, why in failed.items()]
+    if doubt := (status["last_report"] or {}).get("clock_doubt"):
+        warnings.append(
+            f"nothing more is deleted by policy: {doubt}; if the clock is right, run: "
+            "hybridstore retention confirm-clock"
+        )
     if status["state"] == "failed":
         return [f"maintenance failed and is started again: {status['last_error']}", *warnings]
     if status["state"] != "off" and status["last_error"]:

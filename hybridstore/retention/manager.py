@@ -291,6 +291,14 @@ class DataRetentionManager:
         """
         return read_trust(self._database)
 
+    def clock_doubt(self) -> str | None:
+        """Say why something is not deleted that would be by the clock.
+
+        Returns:
+            A sentence; None where the clock is believed, or nothing waits for it.
+        """
+        return self._plans().doubt(self.clock())
+
     def confirm_clock(self, confirmed_by: str) -> Trust:
         """Confirm that the clock is right although it leapt; the audit log says who did.
 
@@ -331,7 +339,7 @@ class DataRetentionManager:
             "due_merges": len(self.plan_merges()),
             "due_deletions": len(self.plan_deletions()),
             "holds": len(self.holds()),
-            "clock_doubt": self.clock().doubt,
+            "clock_doubt": self.clock_doubt(),
             "open_moves": [
                 {
                     "move_id": move.move_id,

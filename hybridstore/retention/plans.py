@@ -108,6 +108,21 @@ class Plans:
         files = [file for file in self._files() if file.file_id not in lately]
         return plan_deletions(files, self._policies, self.holds(), aged_us)
 
+    def doubt(self, trust: Trust) -> str | None:
+        """Say why something is not deleted that would be by the clock.
+
+        Args:
+            trust: What the clock is worth.
+
+        Returns:
+            A sentence; None where the clock is believed, or nothing waits for it.
+        """
+        if trust.doubt is None:
+            return None
+        waiting = plan_deletions(self._files(), self._policies, self.holds(), self._database.clock.now_us())
+        rows = sum(planned.file.row_count for planned in waiting)
+        return f"{trust.doubt}; by it up to {rows:,} rows are old enough to be deleted" if waiting else None
+
     def holds(self) -> list[Hold]:
         """Return the legal holds in force.
 

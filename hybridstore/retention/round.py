@@ -83,7 +83,6 @@ class Round:
             ArchiveError: Something could not be done; everything else was.
         """
         begun_s, done = time.monotonic(), self._done
-        done.clock_doubt = self._trust.doubt
         try:
             self._replacer.take_back()
             done.resumed += len(self._mover.resume())
@@ -99,6 +98,7 @@ class Round:
             upkeep = Upkeep(self._database, self._stop)
             done.freed_bytes += upkeep.give_back()
             upkeep.refresh_statistics()
+            done.clock_doubt = self._plans.doubt(self._trust)
             done.strange += len(find_leftovers(self._database).strange)
             done.complete = True
         except Stopped:

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hybridstore import HybridStore, ManualClock
+from hybridstore.clock import DAY_US
 from hybridstore.config import MaintenanceConfig, Settings, load_settings
 from hybridstore.errors import StoreBusy
 from hybridstore.operations.condition import (
@@ -19,6 +21,7 @@ from hybridstore.operations.condition import (
     maintenance_warnings,
     read_condition,
 )
+from hybridstore.operations.maintenance import run_once
 from hybridstore.operations.service import serve
 from hybridstore.retention.progress import MoveReport
 from tests.tiered import OWN, insert, make_rows, open_store
@@ -150,3 +153,15 @@ def test_a_lock_left_by_the_dead_is_free(settings: Settings) -> None:
     assert not is_maintained(root)
     (root / CONDITION_NAME).write_text("{", encoding="utf-8")
     assert read_condition(root) is None
+
+
+def test_a_clock_that_keeps_rows_from_being_deleted_is_told(tmp_path: Path) -> None:
+    clock = ManualClock(20_600 * DAY_US)
+    with HybridStore(tmp_path, clock=clock) as store:
+        store.record_market_trades([("BTC/USDT", 1, "1", "1", "buy", clock.now_us())])
+    report = run_once(tmp_path, clock=ManualClock(clock.now_us() + 3_000 * DAY_US))
+    told = {"last_equity": None, "last_error": None, "state": "running", "last_report": report.to_dict()}
+    (warning,) = maintenance_warnings(told)
+    assert "nothing more is deleted by policy: the clock says" in warning
+    assert warning.endswith("run: hybridstore retention confirm-clock")
+    assert maintenance_warnings({**told, "last_report": None}) == []
