@@ -208,6 +208,6 @@ def _tell(what: str, one: Hold, *, json: bool) -> None:
 
 def _at(time_us: int | None) -> datetime | None:
     """Return a moment; None where there is none, or it is the end of time."""
-    from hybridstore.retention.manager import FOR_EVER_US
+    from hybridstore.retention.legal_desk import FOR_EVER_US
 
     return None if time_us is None or time_us >= FOR_EVER_US else moment(time_us)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,15 +14,13 @@ from hybridstore.archive.leases import live_leases
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import StoreBusy, StoreCorrupt, UnknownDataset
+from hybridstore.errors import StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
-from hybridstore.retention.audit import AuditEntry
-from hybridstore.retention.certificates import Certificate, certificates
 from hybridstore.retention.deleter import count_due
 from hybridstore.retention.deletion import PlannedDeletion
 from hybridstore.retention.erasure import Eraser, Erasure
-from hybridstore.retention.holds import EVERY_DATASET, Hold, place_hold, release_hold
+from hybridstore.retention.legal_desk import LegalDesk
 from hybridstore.retention.merging import PlannedMerge
 from hybridstore.retention.mover import Mover
 from hybridstore.retention.plans import Plans
@@ -35,14 +32,12 @@ from hybridstore.retention.steps import Move
 from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, sweep
 from hybridstore.retention.trusted_clock import Trust, confirm_clock, keep_trust, read_trust
 from hybridstore.retention.verification import audit_problem, read_kept
-from hybridstore.schema.types import check_timestamp, moment
+from hybridstore.schema.types import moment
 
 LOCK_NAME = ".mover.lock"
-FOR_EVER_US = 1 << 62
-"""The end of a hold that names none, us UTC."""
 
 
-class DataRetentionManager:
+class DataRetentionManager(LegalDesk):
     """Moves between tiers of one store.
 
     Args:
@@ -51,7 +46,7 @@ class DataRetentionManager:
     """
 
     def __init__(self, database: DatabaseManager, policies: Iterable[RetentionPolicy] = ()) -> None:
-        self._database = database
+        super().__init__(database)
         self._configured = tuple(policies)
 
     def _plans(self, now_us: int | None = None) -> Plans:
@@ -169,70 +164,6 @@ class DataRetentionManager:
         """
         return sweep(self._database, grace_s)
 
-    def hold(
-        self, dataset: str, start: object = None, end: object = None, *, reason: str, held_by: str
-    ) -> Hold:
-        """Place a legal hold: nothing deletes these rows until it is released.
-
-        What a deletion took less than a day ago is brought back by the next run.
-
-        Args:
-            dataset: Whose rows; ``*`` means every tiered dataset, also those that are declared later.
-            start: Rows from this moment on: an aware datetime, ISO 8601 text with a zone, or microseconds. None means
-                from the beginning.
-            end: Rows before this moment. None means for ever.
-            reason: Why.
-            held_by: By whose order.
-
-        Returns:
-            The hold as recorded.
-
-        Raises:
-            InvalidValue: A value does not fit.
-            UnknownDataset: There is no such dataset, or it has no tiers.
-        """
-        if dataset != EVERY_DATASET and self._database.registry[dataset].tiering is None:
-            raise UnknownDataset(
-                f"{dataset} has no tiers: nothing deletes its rows",
-                hint="name a tiered dataset, or * for all",
-            )
-        hold = Hold(
-            hold_id=f"hold-{uuid.uuid4().hex[:12]}",
-            dataset=dataset,
-            start_us=0 if start is None else check_timestamp(start, "start"),
-            end_us=FOR_EVER_US if end is None else check_timestamp(end, "end"),
-            reason=reason,
-            held_by=held_by,
-        )
-        return self._database.writer.call(place_hold, hold, durability="full")
-
-    def release(self, hold_id: str, *, released_by: str) -> Hold:
-        """End a legal hold.
-
-        Args:
-            hold_id: Which.
-            released_by: By whose order.
-
-        Returns:
-            The hold as it ended.
-
-        Raises:
-            NotFound: There is no such hold, or it ended before.
-        """
-        return self._database.writer.call(release_hold, hold_id, released_by, durability="full")
-
-    def holds(self, *, released: bool = False) -> list[Hold]:
-        """Return legal holds.
-
-        Args:
-            released: Also those that ended.
-
-        Returns:
-            Oldest first.
-        """
-        name = "all_holds" if released else "active_holds"
-        return [Hold(*row) for row in self._database.readers.rows(self._database.statements[name])]
-
     def erase(
         self,
         column: str,
@@ -274,14 +205,6 @@ class DataRetentionManager:
             return Eraser(self._database, replacer).erase(
                 column, value, datasets=datasets, reason=reason, ordered_by=ordered_by, dry_run=dry_run
             )
-
-    def certificates(self) -> list[Certificate]:
-        """Return what was deleted by policy.
-
-        Returns:
-            A certificate for each deletion, oldest first.
-        """
-        return certificates(self.history())
 
     def clock(self) -> Trust:
         """Say whether the store's clock is believed; if not, nothing is deleted that was not old enough before.
@@ -355,18 +278,6 @@ class DataRetentionManager:
             "leases": [lease.to_dict() for lease in live_leases(self._database.root)],
             "audit_entries": last[0][0] if last else 0,
         }
-
-    def history(self, last: int | None = None) -> list[AuditEntry]:
-        """Return what was done to history, oldest first.
-
-        Args:
-            last: Only so many of the newest entries; None means all.
-
-        Returns:
-            Entries of the audit log.
-        """
-        rows = self._database.readers.rows(self._database.statements["audit_entries"])
-        return [AuditEntry(*row) for row in rows[-last if last else 0 :]]
 
     def verify(self) -> int:
         """Prove the audit chain and hash every file of the manifest anew; see ``verification.examine`` for more.
