@@ -62,15 +62,16 @@ def create_aged(root: Path, seed: int) -> tuple[Content, Content, Content]:
     return content, always, _only(content, HELD, HELD_LATE)
 
 
-def delete_everything(root: Path, on_step: Callable[[str], None]) -> None:
+def delete_everything(root: Path, on_step: Callable[[str], None], vfs: str | None = None) -> None:
     """Delete, hold, bring back and destroy; what an earlier process left open is finished first.
 
     Args:
         root: The store's folder.
-        on_step: Called with the name of each step.
+        on_step: Called with the name of each step; the last is ``over``.
+        vfs: The SQLite VFS to open the store with.
     """
     with patch.multiple(pace, STEP_ROWS_FIRST=5, STEP_ROWS_MIN=3):
-        database = DatabaseManager(store_config(root), clock=ManualClock(DUE_US))
+        database = DatabaseManager(store_config(root, vfs), clock=ManualClock(DUE_US))
         database.open()
         try:
             clock: Any = database.clock
@@ -82,8 +83,25 @@ def delete_everything(root: Path, on_step: Callable[[str], None]) -> None:
             retention.run(on_step=on_step, on_replace_step=lambda name: on_step(f"restore {name}"))
             clock.set(_DESTROYED_US)
             retention.run(on_step=on_step, on_replace_step=lambda name: on_step(f"destroy {name}"))
+            on_step("over")
         finally:
             database.shutdown()
+
+
+def wrong(before: Content, always: Content, found: Content) -> str | None:
+    """Say how what was found cannot be: what must be there is there, and nothing that never was.
+
+    Args:
+        before: What the store held at first.
+        always: What must be there at every moment.
+        found: What was found.
+    """
+    for name, rows in found.items():
+        if not always[name].items() <= rows.items():
+            return f"{len(always[name].keys() - rows.keys())} rows of {name} are lost"
+        if not rows.items() <= before[name].items():
+            return f"rows of {name} are there that never were"
+    return None
 
 
 def read(database: DatabaseManager) -> Content:

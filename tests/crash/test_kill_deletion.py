@@ -15,7 +15,7 @@ from hybridstore.clock import ManualClock
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.retention.verification import examine
-from tests.crash.deleting import Content, create_aged, read
+from tests.crash.deleting import Content, create_aged, read, wrong
 from tests.crash.mover_process import KILL_SIGNAL, Request
 from tests.crash.mutants import DELETION_MUTANTS
 from tests.crash.processes import Movers
@@ -128,13 +128,7 @@ class Campaign:
         assert there == counting, "nothing is left of what is gone"
 
     def _wrong(self, found: Content) -> str | None:
-        """What must be there is there, and nothing that never was."""
-        for name, rows in found.items():
-            if not self._always[name].items() <= rows.items():
-                return f"{len(self._always[name].keys() - rows.keys())} rows of {name} are lost"
-            if not rows.items() <= self._before[name].items():
-                return f"rows of {name} are there that never were"
-        return None
+        return wrong(self._before, self._always, found)
 
     def _read_on(self, root: Path, stop: threading.Event) -> None:
         """Read all the while. A file may be gone a moment after its grace was over by a clock that was set."""
@@ -143,14 +137,14 @@ class Campaign:
         try:
             while not stop.wait(0.01):
                 try:
-                    wrong = self._wrong(read(database))
+                    problem = self._wrong(read(database))
                 except FileNotFoundError:
                     continue
                 except AssertionError as error:
-                    wrong = str(error)
+                    problem = str(error)
                 self.snapshots += 1
-                if wrong is not None:
-                    self._problems.append(wrong)
+                if problem is not None:
+                    self._problems.append(problem)
         finally:
             database.shutdown()
 
