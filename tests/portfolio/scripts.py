@@ -241,13 +241,30 @@ def _scaled(text: str) -> int:
 def shorten(script: Script, fails: Callable[[Script], bool]) -> Script:
     """Leave out what a failure does not need: runs of steps, single steps, then fees and told costs.
 
+    Where no step can be left out because the last ones need the position that all before them make, two fills that
+    follow each other become the one that leaves as much.
+
     Args:
         script: One that fails.
         fails: Whether a script fails.
 
     Returns:
-        One that fails and is as short as leaving out can make it.
+        One that fails and is as short as leaving out and joining can make it.
     """
+    length = len(script) + 1
+    while len(script) < length:
+        length = len(script)
+        script = _join(_leave_out(script, fails), fails)
+    for place, step in enumerate(script):
+        for plainer in _plainer(step):
+            simpler = (*script[:place], plainer, *script[place + 1 :])
+            if fails(simpler):
+                script = simpler
+                break
+    return script
+
+
+def _leave_out(script: Script, fails: Callable[[Script], bool]) -> Script:
     length = len(script) // 2
     while length:
         start = 0
@@ -258,13 +275,30 @@ def shorten(script: Script, fails: Callable[[Script], bool]) -> Script:
             else:
                 start += length
         length //= 2
-    for place, step in enumerate(script):
-        for plainer in _plainer(step):
-            simpler = (*script[:place], plainer, *script[place + 1 :])
-            if fails(simpler):
-                script = simpler
-                break
     return script
+
+
+def _join(script: Script, fails: Callable[[Script], bool]) -> Script:
+    place = 0
+    while place + 1 < len(script):
+        joined = _joined(script[place], script[place + 1])
+        shorter = (*script[:place], *joined, *script[place + 2 :])
+        if joined and fails(shorter):
+            script = shorter
+        else:
+            place += 1
+    return script
+
+
+def _joined(one: Step, next_one: Step) -> Script:
+    """Return the one fill that leaves as much as two, at the later price; nothing where there is none."""
+    if not (isinstance(one, Fill) and isinstance(next_one, Fill)):
+        return ()
+    if (one.terms, one.slot) != (next_one.terms, next_one.slot):
+        return ()
+    amount = sum(fill.amount if fill.buys else -fill.amount for fill in (one, next_one))
+    fill = next_one._replace(buys=amount > 0, amount=abs(amount), fees=(), told_cost=None, forced=False)
+    return (fill,) if amount else ()
 
 
 def _plainer(step: Step) -> Iterator[Step]:
