@@ -38,6 +38,8 @@ from tests.tiered import OLD_DAY, OWN, TIERED, insert, make_rows, open_store, ta
 
 START_US = OLD_DAY * DAY_US
 
+RECORDED = "trades/hftbacktest_binance_trades_20240808_09.parquet"
+
 
 def stored_table(root: Path, dataset: Dataset, rng: random.Random, count: int = 200) -> pa.Table:
     with open_store(root) as database:
@@ -137,8 +139,18 @@ def test_encodings_row_groups_and_index_are_those_measured(tmp_path: Path) -> No
         assert (column.compression, column.is_stats_set, column.has_column_index) == ("ZSTD", True, True)
 
 
-def test_older_tiers_are_compressed_harder(tmp_path: Path, rng: random.Random) -> None:
-    rows = stored_table(tmp_path, MARKET_TRADES, rng, 5_000)
+def _as_recorded(rows: pa.Table, path: Path) -> pa.Table:
+    """Give trades the prices and amounts of a market: at random ones no level has anything to find."""
+    told = pq.read_table(path, columns=["price", "qty"])
+    for name, source in (("price", "price"), ("amount", "qty")):
+        place = rows.schema.get_field_index(name)
+        column = told[source].slice(0, rows.num_rows).cast(rows.schema.field(name).type)
+        rows = rows.set_column(place, rows.schema.field(name), column)
+    return rows
+
+
+def test_older_tiers_are_compressed_harder(tmp_path: Path, test_data: Path, rng: random.Random) -> None:
+    rows = _as_recorded(stored_table(tmp_path, MARKET_TRADES, rng, 20_000), test_data / RECORDED)
     sizes = {}
     for tier in ("hot", "warm", "cold", "frozen"):
         target = Target(f"f-{tier}", tier, START_US, START_US + DAY_US, 1)
