@@ -101,6 +101,9 @@ class DatabaseConfig(LiveSettings, kw_only=True, forbid_unknown_fields=True):
         slow_query_ms: A read, query or write that takes as long, ms, is written to performance.log.
         log_size_mb: Size at which a log is set aside and another one begun, MiB.
         log_files: Files kept of each log, the current one included.
+        archive_url: Where cold and frozen files go, for example ``s3://bucket/prefix``; the folder of the root is a
+            cache of them then. None keeps all files there.
+        archive_cache_mb: What of them stays in that folder, MiB, the last used.
     """
 
     live: ClassVar[frozenset[str]] = LIVE_SETTINGS
@@ -127,6 +130,8 @@ class DatabaseConfig(LiveSettings, kw_only=True, forbid_unknown_fields=True):
     slow_query_ms: float = 50.0
     log_size_mb: float = 16.0
     log_files: int = 5
+    archive_url: str | None = None
+    archive_cache_mb: int = 10_240
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
@@ -137,6 +142,11 @@ class DatabaseConfig(LiveSettings, kw_only=True, forbid_unknown_fields=True):
         if not self.enable_wal_mode:
             raise ConfigError(
                 "enable_wal_mode=False", hint="readers and the writer work at once only with WAL; leave it on"
+            )
+        if self.archive_url is not None and "://" not in self.archive_url:
+            raise ConfigError(
+                f"archive_url={self.archive_url!r}",
+                hint="give the URL of a bucket, 's3://bucket/prefix', or of a folder, 'file:///mnt/archive'",
             )
         least = {
             "max_connections": 1,
@@ -153,6 +163,7 @@ class DatabaseConfig(LiveSettings, kw_only=True, forbid_unknown_fields=True):
             "slow_query_ms": 0,
             "log_size_mb": 0.001,
             "log_files": 2,
+            "archive_cache_mb": 0,
         }
         check_least(self, least)
 

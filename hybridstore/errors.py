@@ -19,6 +19,7 @@
     │   └── SchemaMismatch          the live schema is not what the declaration says
     ├── ArchiveError
     │   ├── ArchiveCorrupt          an archived file is missing, cut or changed
+    │   ├── ArchiveUnreachable      archived files lie in an object store that does not answer
     │   └── MoveFailed              a tier move found something it will not continue with
     └── QueryError
         ├── QueryRefused            more than SELECT or EXPLAIN, or a read outside the store
@@ -142,6 +143,12 @@ class ArchiveError(HybridStoreError):
 
 class ArchiveCorrupt(ArchiveError):
     """An archived file is missing, shorter or longer than published, or changed."""
+
+
+class ArchiveUnreachable(ArchiveError):
+    """Archived files lie in an object store that does not answer, or that refuses the request."""
+
+    retryable = True
 
 
 class MoveFailed(ArchiveError):

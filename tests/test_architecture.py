@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-HEAVY = {"duckdb", "polars", "pyarrow", "numpy", "apsw", "rich", "jinja2", "altair", "asyncio"}
+HEAVY = {"obstore", "duckdb", "polars", "pyarrow", "numpy", "apsw", "rich", "jinja2", "altair", "asyncio"}
 MODULES_MAX = 40
 """Modules a bare ``import hybridstore`` may add to those of a started interpreter (measured: 30,
 all of the standard library but itself)."""
 
 CLOCK_CALLS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"}
-OPTIONAL = {"pandas"}
-"""Imported only to hand out its own kind of result to somebody who has it."""
+OPTIONAL = {"pandas", "obstore"}
+"""pandas: imported only to hand out its own kind of result to somebody who has it; obstore: an extra."""
 
 IMPURE_NAMES = {"SystemClock", "default_root", "load_settings"}
 FILE_CALLS = {"open", "print", "input", "exec", "eval"}
@@ -99,6 +99,7 @@ def test_each_contract_can_be_broken(tmp_path: Path) -> None:
         "schema/dataset.py": "import apsw\n",
         "portfolio/money.py": "import polars\n",
         "clock.py": "import sqlite3\n",
+        "durable.py": "import obstore\n",
         "errors.py": "from hybridstore import config\n",
         "schema/market.py": "from hybridstore.schema import registry\n",
     }
@@ -202,7 +203,7 @@ def test_a_bot_that_only_records_loads_no_engine() -> None:
         "from hybridstore import DatabaseConfig, DatabaseManager, QueryOptimizer, SchemaManager"
     )
     assert "apsw" in loaded
-    assert loaded & {"duckdb", "polars", "pyarrow", "numpy", "rich", "jinja2", "altair"} == set()
+    assert loaded & {"obstore", "duckdb", "polars", "pyarrow", "numpy", "rich", "jinja2", "altair"} == set()
 
 
 def test_the_heavy_modules_would_be_seen() -> None:

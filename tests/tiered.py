@@ -62,10 +62,12 @@ TIERED = (*Registry().tiered, OWN)
 
 
 @contextmanager
-def open_store(root: Path, own: Iterable[Dataset] = (OWN,)) -> Iterator[DatabaseManager]:
-    """Open a store whose clock stands at NOW_US."""
-    config = DatabaseConfig(database_path=str(root / DATABASE_NAME), reserve_mb=0)
-    database = DatabaseManager(config, clock=ManualClock(NOW_US), datasets=own)
+def open_store(
+    root: Path, own: Iterable[Dataset] = (OWN,), *, now_us: int = NOW_US, **settings: Any
+) -> Iterator[DatabaseManager]:
+    """Open a store whose clock stands at NOW_US, or another time."""
+    config = DatabaseConfig(database_path=str(root / DATABASE_NAME), reserve_mb=0, **settings)
+    database = DatabaseManager(config, clock=ManualClock(now_us), datasets=own)
     database.open()
     try:
         SchemaManager(database).initialize()

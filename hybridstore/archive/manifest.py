@@ -34,6 +34,8 @@ class ArchiveFile(Record, frozen=True, gc=False):
         column_count: Columns its rows have, the row number included: a declaration only ever gets more of them.
         created_seq: Commit that made it count.
         replaced_seq: Commit that replaced it; None while it counts.
+        url: The object store below which its object has the same path; None where it only lies in the root.
+        offloaded_at: Since when its object is proven, us UTC; only then the file in the root may go.
     """
 
     file_id: str
@@ -57,6 +59,8 @@ class ArchiveFile(Record, frozen=True, gc=False):
     column_count: int
     created_seq: int = 0
     replaced_seq: int | None = None
+    url: str | None = None
+    offloaded_at: int | None = None
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 
 from hybridstore.cli.holds import tell_doubt
 from hybridstore.cli.options import Csv, Json, Output, Root, existing_root
@@ -39,7 +40,7 @@ class _Planned(NamedTuple):
 def plan(
     *, root: Root = None, now: Now = None, json: Json = False, csv: Csv = False, output: Output = None
 ) -> None:
-    """Show what a run would move, merge and delete now, and why; nothing is changed."""
+    """Show what a run would move, merge, delete and offload now, and why; nothing is changed."""
     from hybridstore.store import HybridStore
 
     with HybridStore(existing_root(root), maintenance="off") as store:
@@ -93,11 +94,19 @@ def status(*, root: Root = None, json: Json = False, csv: Csv = False, output: O
         print_table(console, None, columns, rows)
         console.print(
             f"due: {found['due_rows']:,} rows to move, {found['due_merges']:,} merges, "
-            f"{found['due_deletions']:,} deletions; open: {len(found['open_moves']):,} moves; "
+            f"{found['due_deletions']:,} deletions, {found['due_offloads']:,} files to offload; "
+            f"open: {len(found['open_moves']):,} moves; "
             f"legal holds: {found['holds']:,}; replaced files that wait to be deleted: "
             f"{found['replaced_files']:,} (leases on them: {len(found['leases']):,}); "
             f"audit log: {found['audit_entries']:,} entries"
         )
+        for url, sums in found["offloaded"].items():
+            console.print(
+                f"{escape(url)}: {sums['files']:,} files, {sums['size_bytes']:,} bytes, "
+                f"of which {sums['here_bytes']:,} have a copy here",
+                highlight=False,
+                soft_wrap=True,
+            )
         tell_doubt(console, found["clock_doubt"])
 
     print_answer(found, columns, rows, show, json=json, csv=csv, output=output)
@@ -146,6 +155,10 @@ def _planned(retention: DataRetentionManager, now_us: int | None) -> Iterator[_P
         period = _period(merge.start_us, merge.end_us)
         count = len(merge.files)
         yield _Planned("merge", merge.dataset, period, merge.tier, merge.row_count, count, merge.reason)
+    for file in retention.plan_offloads():
+        period = _period(file.start_us, file.end_us)
+        reason = f"{file.tier} files go to the object store"
+        yield _Planned("offload", file.dataset, period, file.tier, file.row_count, 1, reason)
 
 
 def _period(start_us: int, end_us: int) -> str:

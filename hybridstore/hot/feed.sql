@@ -16,12 +16,12 @@ ORDER BY id
 -- Files into which rows of a dataset were moved since a moment, those being published now included.
 SELECT f.file_id, f.dataset, f.tier, f.path, f.start_us, f.end_us, f.id_min, f.id_max, f.visible_through, f.time_min_us,
   f.time_max_us, f.symbol_min, f.symbol_max, f.row_count, f.size_bytes, f.sha256, f.sums, f.schema_version,
-  f.column_count, f.created_seq, f.replaced_seq
+  f.column_count, f.created_seq, f.replaced_seq, f.url, f.offloaded_at
 FROM archive_moves AS m INDEXED BY archive_moves_by_dataset_finished_at JOIN archive_files AS f ON f.file_id = m.file_id
 WHERE m.dataset = :dataset AND m.finished_at > :since_us AND m.state = 'done'
 UNION ALL
 SELECT f.file_id, f.dataset, f.tier, f.path, f.start_us, f.end_us, f.id_min, f.id_max, f.visible_through, f.time_min_us,
   f.time_max_us, f.symbol_min, f.symbol_max, f.row_count, f.size_bytes, f.sha256, f.sums, f.schema_version,
-  f.column_count, f.created_seq, f.replaced_seq
+  f.column_count, f.created_seq, f.replaced_seq, f.url, f.offloaded_at
 FROM archive_moves AS m INDEXED BY archive_moves_by_dataset_start_us JOIN archive_files AS f ON f.file_id = m.file_id
 WHERE m.dataset = :dataset AND m.state IN ('claimed', 'publishing')

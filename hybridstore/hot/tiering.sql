@@ -21,9 +21,22 @@ UPDATE archive_files SET visible_through = ? WHERE file_id = ?
 -- name: manifest_of_dataset
 -- Every file that counts for a dataset.
 SELECT file_id, dataset, tier, path, start_us, end_us, id_min, id_max, visible_through, time_min_us, time_max_us,
-  symbol_min, symbol_max, row_count, size_bytes, sha256, sums, schema_version, column_count, created_seq, replaced_seq
+  symbol_min, symbol_max, row_count, size_bytes, sha256, sums, schema_version, column_count, created_seq, replaced_seq,
+  url, offloaded_at
 FROM archive_files INDEXED BY archive_files_by_dataset_start_us
 WHERE dataset = ? AND replaced_seq IS NULL ORDER BY start_us, file_id
+
+-- name: offload_file
+-- Says where the object of a file is, and since when it is proven to be there; null: not yet.
+UPDATE archive_files SET url = :url, offloaded_at = :offloaded_at
+WHERE file_id = :file_id AND offloaded_at IS NULL AND replaced_seq IS NULL
+
+-- name: offloaded_files
+-- Files of which there is an object that is proven, those that were replaced included.
+SELECT file_id, dataset, tier, path, start_us, end_us, id_min, id_max, visible_through, time_min_us, time_max_us,
+  symbol_min, symbol_max, row_count, size_bytes, sha256, sums, schema_version, column_count, created_seq, replaced_seq,
+  url, offloaded_at
+FROM archive_files INDEXED BY archive_files_by_offloaded_at WHERE offloaded_at IS NOT NULL
 
 -- name: known_paths
 -- Paths the store knows: files that count or counted, and files of moves under way.

@@ -108,6 +108,8 @@ def _others(report: MoveReport) -> str:
         f"{report.deleted_rows:,} rows older than their policy keeps were deleted": report.deleted_rows,
         f"{report.restored_rows:,} rows under a legal hold were brought back": report.restored_rows,
         f"{report.collected:,} replaced files were deleted": report.collected,
+        f"{report.offloaded:,} files were put into the object store": report.offloaded,
+        f"{report.evicted_bytes:,} bytes of copies of what is there were deleted here": report.evicted_bytes,
         f"the database got {report.freed_bytes:,} bytes smaller": report.freed_bytes,
     }
     return "".join(f"; {sentence}" for sentence, is_so in told.items() if is_so)

@@ -15,6 +15,7 @@ import msgspec
 
 from hybridstore.archive.leases import LeaseFacts, live_leases
 from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.object_store import object_store
 from hybridstore.archive.writing import key_hashes
 from hybridstore.clock import DAY_US
 from hybridstore.errors import ArchiveCorrupt
@@ -115,6 +116,9 @@ class Collector:
         damage = self._forget(replacement, files[0]) if replacement.kind == "delete" else None
         self._on_step("forgotten")
         removed = []
+        for file in files:
+            if file.url is not None:  # first: while the copy is here, a run that is cut off finds it again
+                object_store(file.url).delete(file.path)
         for path in filter(Path.exists, paths):
             path.unlink()
             removed.append(path)
@@ -138,12 +142,12 @@ class Collector:
         import pyarrow.parquet as pq
 
         path = self._database.root / file.path
-        if not path.exists():  # an earlier run came as far as that
+        if file.offloaded_at is None and not path.exists():  # an earlier run came as far as that
             return None
         try:
             self._replacer.verifier.check(file)
         except ArchiveCorrupt as error:
-            return error.message
+            return error.message if path.exists() or file.offloaded_at is None else None
         dataset = self._database.registry[file.dataset]
         assert dataset.tiering is not None
         columns = list(dict.fromkeys((ROW_ID, dataset.tiering.time, *dataset.key)))

@@ -10,7 +10,7 @@ from typing import Any
 import filelock
 
 from hybridstore.archive.layout import ARCHIVES
-from hybridstore.archive.leases import live_leases
+from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.config import RetentionPolicy
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
@@ -20,19 +20,19 @@ from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.retention.deleter import count_due
 from hybridstore.retention.deletion import PlannedDeletion
 from hybridstore.retention.erasure import Eraser, Erasure
+from hybridstore.retention.kept import kept
 from hybridstore.retention.legal_desk import LegalDesk
 from hybridstore.retention.merging import PlannedMerge
 from hybridstore.retention.mover import Mover
+from hybridstore.retention.offload import due_files
 from hybridstore.retention.plans import Plans
 from hybridstore.retention.policy import PlannedMove, Unit, policies_by_dataset
 from hybridstore.retention.progress import MoveReport, OnStep, Progress, Running
 from hybridstore.retention.replacer import Replacer
 from hybridstore.retention.round import Round
-from hybridstore.retention.steps import Move
 from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, sweep
 from hybridstore.retention.trusted_clock import Trust, confirm_clock, keep_trust, read_trust
-from hybridstore.retention.verification import audit_problem, read_kept
-from hybridstore.schema.types import moment
+from hybridstore.retention.verification import audit_problem, prove_content, read_kept
 
 LOCK_NAME = ".mover.lock"
 
@@ -95,6 +95,14 @@ class DataRetentionManager(LegalDesk):
         """
         return self._plans(now_us).deletions(read_trust(self._database))
 
+    def plan_offloads(self) -> list[ArchiveFile]:
+        """Say which archived files would be put into the object store now.
+
+        Returns:
+            Files, by dataset and time; none where no ``archive_url`` is set.
+        """
+        return due_files(self._database)
+
     def rows_to_delete(self, planned: PlannedDeletion) -> int:
         """Count the rows that a planned deletion would take.
 
@@ -126,7 +134,8 @@ class DataRetentionManager(LegalDesk):
                 when they are old enough by the store's clock, too.
             progress: Called as rows are moved.
             on_step: Called with the name of each step of each move.
-            on_replace_step: Called with the name of each step of each merge, deletion and collection.
+            on_replace_step: Called with the name of each step of each merge, deletion, collection and
+                offload.
             stop: Asked after each step; True ends the run there. A move whose rows have begun to count is finished by
                 the next run, one of which nothing counts yet is taken back.
             wait_s: How long to wait for another process that is moving rows.
@@ -241,42 +250,19 @@ class DataRetentionManager(LegalDesk):
             crash or a running mover has open, as {move_id, dataset, day, state}; archived: by dataset {files, rows,
             size_bytes}; tiers: the same by dataset and tier; replaced_files: files that are to be deleted after their
             grace; due_deletions: files of which rows are older than their policy keeps; holds: legal holds in force;
-            clock_doubt: why nothing more is deleted, or None; leases: who keeps replaced files from being deleted (see
+            clock_doubt: why nothing more is deleted, or None; due_offloads: files that are to be put into the object
+            store; offloaded: {url: {files, size_bytes, here_bytes}} of those that are there, and how much of it has a
+            copy here; leases: who keeps replaced files from being deleted (see
             LeaseFacts); audit_entries.
         """
-        statements = self._database.statements
-        with self._database.readers.transaction() as transaction:
-            moves = [Move(*row) for row in transaction.rows(statements["open_moves"])]
-            tiers = transaction.rows(statements["archived_by_dataset_and_tier"])
-            last = transaction.rows(statements["last_audit_entry"])
-            replaced = transaction.rows(statements["replaced_files_left"])[0][0]
-        archived: dict[str, dict[str, int]] = {}
-        by_tier: dict[str, dict[str, dict[str, int]]] = {}
-        for dataset, tier, files, rows, size_bytes in tiers:
-            by_tier.setdefault(dataset, {})[tier] = {"files": files, "rows": rows, "size_bytes": size_bytes}
-            sums = archived.setdefault(dataset, {"files": 0, "rows": 0, "size_bytes": 0})
-            for name, value in (("files", files), ("rows", rows), ("size_bytes", size_bytes)):
-                sums[name] += value
         return {
             "due_rows": sum(planned.row_count for planned in self.plan()),
             "due_merges": len(self.plan_merges()),
             "due_deletions": len(self.plan_deletions()),
+            "due_offloads": len(self.plan_offloads()),
             "holds": len(self.holds()),
             "clock_doubt": self.clock_doubt(),
-            "open_moves": [
-                {
-                    "move_id": move.move_id,
-                    "dataset": move.dataset,
-                    "day": f"{moment(move.start_us):%Y-%m-%d}",
-                    "state": move.state,
-                }
-                for move in moves
-            ],
-            "archived": archived,
-            "tiers": by_tier,
-            "replaced_files": replaced,
-            "leases": [lease.to_dict() for lease in live_leases(self._database.root)],
-            "audit_entries": last[0][0] if last else 0,
+            **kept(self._database),
         }
 
     def verify(self) -> int:
@@ -287,17 +273,20 @@ class DataRetentionManager(LegalDesk):
 
         Raises:
             ArchiveCorrupt: A file is missing or changed.
+            ArchiveUnreachable: An object store does not answer.
             StoreCorrupt: An entry of the audit log was changed, added or taken away.
         """
-        kept = read_kept(self._database)
-        if (problem := audit_problem(kept)) is not None:
+        books = read_kept(self._database)
+        if (problem := audit_problem(books)) is not None:
             raise StoreCorrupt(
                 f"the audit log is {problem}",
                 path=str(self._database.path),
                 hint="compare it with the audit log of a backup",
             )
-        FileVerifier(self._database.root).paths(kept.files)
-        return len(kept.files)
+        verifier = FileVerifier(self._database.root)
+        for file in books.files:
+            prove_content(verifier, file)
+        return len(books.files)
 
     def _only_mover(self, wait_s: float) -> AbstractContextManager[object]:
         """Take the root's mover lock; it is gone with the process that held it."""

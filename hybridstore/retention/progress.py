@@ -52,6 +52,8 @@ class MoveReport(Record, frozen=True, gc=False):
         restored_rows: Rows that count again because a legal hold came before they were destroyed.
         clock_doubt: Why no more was deleted; None where the clock is believed.
         freed_bytes: How much smaller the hot database got.
+        offloaded: Files that were put into the object store.
+        evicted_bytes: Copies of what is there that were deleted here.
     """
 
     rows: int
@@ -73,6 +75,8 @@ class MoveReport(Record, frozen=True, gc=False):
     restored_rows: int = 0
     clock_doubt: str | None = None
     freed_bytes: int = 0
+    offloaded: int = 0
+    evicted_bytes: int = 0
 
 
 class Done:
@@ -86,13 +90,15 @@ class Done:
         restored: Rows that a legal hold brought back.
         clock_doubt: Why no more was deleted.
         freed_bytes: How much smaller the hot database got.
+        offloaded: Files that were put into the object store.
+        evicted_bytes: Copies of what is there that were deleted here.
         complete: Whether everything that was due was done.
         moving_s: How long moves took, planning included; 0 where they did not end.
     """
 
     def __init__(self) -> None:
         self.resumed = self.swept = self.strange = self.collected = self.restored = 0
-        self.freed_bytes = 0
+        self.freed_bytes = self.offloaded = self.evicted_bytes = 0
         self.clock_doubt: str | None = None
         self.complete = False
         self.moving_s = 0.0
@@ -156,6 +162,8 @@ class Done:
             restored_rows=self.restored,
             clock_doubt=self.clock_doubt,
             freed_bytes=self.freed_bytes,
+            offloaded=self.offloaded,
+            evicted_bytes=self.evicted_bytes,
         )
 
 
@@ -179,7 +187,7 @@ def stoppable(on_step: OnStep | None, stop: Callable[[], bool] | None) -> OnStep
     def after(name: str) -> None:
         if on_step:
             on_step(name)
-        if name not in {"done", "replaced", "collected"}:  # what is done is counted first
+        if name not in {"done", "replaced", "collected", "proven"}:  # what is done is counted first
             check_stop(stop)
 
     return after

@@ -1,4 +1,4 @@
-"""One round of the retention: finish what was left open, move, delete, merge, clear away, in this order."""
+"""One round of the retention: finish what was left open, move, delete, merge, clear away, offload, in this order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hybridstore.retention.failures import Failures
 from hybridstore.retention.merger import merge
 from hybridstore.retention.merging import PlannedMerge
 from hybridstore.retention.mover import Mover
+from hybridstore.retention.offload import Offloader
 from hybridstore.retention.plans import Plans
 from hybridstore.retention.policy import PlannedMove
 from hybridstore.retention.progress import Done, MoveReport, OnStep, Running, Stopped, check_stop, stoppable
@@ -34,7 +35,7 @@ class Round:
         plans: What is due.
         trust: What the store's clock is worth.
         on_step: Called with the name of each step of each move.
-        on_replace_step: Called with the name of each step of each merge, deletion and collection.
+        on_replace_step: Called with the name of each step of each merge, deletion, collection and offload.
         running: Tells how far it is.
         stop: Asked after each step; True ends the round there.
     """
@@ -67,8 +68,9 @@ class Round:
             failures=self._failures,
             uncompressed=uncompressed,
         )
+        self._on_replace_step = stoppable(on_replace_step, stop)
         self._replacer = Replacer(
-            database, stoppable(on_replace_step, stop), keeps_finished=keeps, uncompressed=uncompressed
+            database, self._on_replace_step, keeps_finished=keeps, uncompressed=uncompressed
         )
         self._deleter = Deleter(database, self._replacer)
         self._collector = Collector(database, self._replacer, on_replace_step, self._failures)
@@ -100,6 +102,8 @@ class Round:
             upkeep.refresh_statistics()
             done.clock_doubt = self._plans.doubt(self._trust)
             done.strange += len(find_leftovers(self._database).strange)
+            if self._is_certain:
+                self._offload()
             done.complete = True
         except Stopped:
             self._mover.take_back_claims()
@@ -121,6 +125,12 @@ class Round:
             if rounds >= _ROUNDS_MAX:
                 moves = [one for one in moves if one.unit[:2] in large]
             rounds += 1
+
+    def _offload(self) -> None:
+        """Last: an object store that cannot be reached keeps nothing else from being done."""
+        offloader = Offloader(self._database, self._failures, self._on_replace_step, self._stop)
+        self._done.offloaded += len(offloader.offload())
+        self._done.evicted_bytes += offloader.evict()
 
     def _due_moves(self) -> list[PlannedMove]:
         return [

@@ -1,8 +1,8 @@
 """Proof of what is kept: the hot store's file, the manifest, every archived file, and the audit chain.
 
-``quick`` looks at what there is (sizes, chain, manifest), ``full`` also hashes every file and checks the database's
-pages, ``scrub`` also reads every row back and compares counts, ranges and exact sums with the manifest. All problems
-are named, not only the first.
+``quick`` looks at what there is (sizes, chain, manifest), ``full`` also hashes every file and object and checks the
+database's pages, ``scrub`` also reads every row back and compares counts, ranges and exact sums with the manifest. All
+problems are named, not only the first.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.object_store import object_store
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.archive.writing import exact_sums
 from hybridstore.errors import ArchiveError, InvalidValue, StoreCorrupt
@@ -179,6 +180,14 @@ def _problems_of(
     database: DatabaseManager, verifier: FileVerifier, file: ArchiveFile, mode: Mode
 ) -> Iterator[str]:
     path = database.root / file.path
+    if file.offloaded_at is not None:
+        try:
+            _prove_object(file, mode)
+        except ArchiveError as error:
+            yield str(error)
+            return
+        if not path.exists():  # it is a copy, and need not be there
+            return
     if mode == "quick":
         try:
             size_bytes = path.stat().st_size
@@ -189,12 +198,35 @@ def _problems_of(
             yield f"{path}: {size_bytes:,} bytes, the manifest says {file.size_bytes:,}"
         return
     try:
-        verifier.check(file)
+        verifier.prove(file)
     except ArchiveError as error:
         yield str(error)
         return
     if mode == "scrub":
         yield from _differences(database.registry[file.dataset], file, path)
+
+
+def prove_content(verifier: FileVerifier, file: ArchiveFile) -> None:
+    """Hash what is kept of a file: its object where there is one, else the file itself.
+
+    Args:
+        verifier: Of the store.
+        file: A file of the manifest.
+
+    Raises:
+        ArchiveCorrupt: It is missing or changed.
+        ArchiveUnreachable: Its object store does not answer.
+    """
+    if file.offloaded_at is None:
+        verifier.prove(file)
+    else:
+        _prove_object(file, "full")
+
+
+def _prove_object(file: ArchiveFile, mode: Mode) -> None:
+    """Prove the object of a file: that it is there with its size, or by a hash of all of it."""
+    assert file.url is not None
+    object_store(file.url).check(file.path, file.size_bytes, None if mode == "quick" else file.sha256)
 
 
 def _differences(dataset: Dataset, file: ArchiveFile, path: Any) -> Iterator[str]:

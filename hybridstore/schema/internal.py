@@ -62,11 +62,14 @@ ARCHIVE_FILES = Dataset(
         Column("column_count", _INTEGER, "Columns its rows have: the first so many of the declaration."),
         Column("created_seq", _INTEGER, "Commit that made it count."),
         Column("replaced_seq", _INTEGER, "Commit that replaced it.", nullable=True),
+        Column("url", _TEXT, "Object store below which its object has the same path.", nullable=True),
+        Column("offloaded_at", _TIME, "Since when its object is proven; null: not yet.", nullable=True),
     ),
     key=("file_id",),
     indexes=(
         Index(("dataset", "start_us"), where="replaced_seq IS NULL"),
         Index(("dataset", "end_us"), where="replaced_seq IS NULL"),
+        Index(("offloaded_at",), where="offloaded_at IS NOT NULL"),
     ),
 )
 

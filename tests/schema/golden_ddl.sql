@@ -30,12 +30,16 @@ CREATE TABLE archive_files (
   column_count INTEGER NOT NULL,
   created_seq INTEGER NOT NULL,
   replaced_seq INTEGER,
+  url TEXT,
+  offloaded_at INTEGER,
   PRIMARY KEY (file_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX archive_files_by_dataset_start_us ON archive_files (dataset, start_us) WHERE replaced_seq IS NULL;
 
 CREATE INDEX archive_files_by_dataset_end_us ON archive_files (dataset, end_us) WHERE replaced_seq IS NULL;
+
+CREATE INDEX archive_files_by_offloaded_at ON archive_files (offloaded_at) WHERE offloaded_at IS NOT NULL;
 
 CREATE TABLE archive_moves (
   move_id TEXT NOT NULL,

@@ -1,0 +1,383 @@
+"""Cold and frozen files in an object store: every row is there whatever ends a run, and nothing stays of what goes."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybridstore import HybridStore, ManualClock
+from hybridstore.archive.leases import take_lease
+from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.object_store import ObjectStore
+from hybridstore.archive.reading import FileVerifier
+from hybridstore.clock import DAY_US
+from hybridstore.config import DatabaseConfig
+from hybridstore.errors import ArchiveCorrupt, ArchiveUnreachable, ConfigError
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.retention import offload
+from hybridstore.retention.failures import Failures
+from hybridstore.retention.manager import DataRetentionManager
+from hybridstore.retention.offload import OFFLOAD_STEPS, Offloader
+from hybridstore.retention.verification import examine
+from hybridstore.schema.books import LEDGER
+from hybridstore.schema.dataset import Dataset
+from hybridstore.schema.market import MARKET_TRADES
+from tests.objects import Environment, ObjectServer, object_server
+from tests.retention.aging import BEGIN_US, DUE_US, YEAR_US, live_until, parquet_files
+from tests.tiered import NOW_US, TIERED, Row, all_rows, insert, make_rows, open_store
+
+COLD_US = BEGIN_US + 100 * DAY_US
+
+
+class Killed(BaseException):
+    """What ends a run here: no handler for errors may see it, as none runs after a kill."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    with object_server(monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def database(tmp_path: Path, server: ObjectServer) -> Iterator[DatabaseManager]:
+    """A store that keeps no copy longer than it must."""
+    with open_store(tmp_path, archive_url=server.url, archive_cache_mb=0) as database:
+        yield database
+
+
+def rows_of(database: DatabaseManager, dataset: Dataset) -> dict[int, Row]:
+    """Return all rows; what is elsewhere is fetched as any reader does."""
+    FileVerifier(database.root).paths(files_of(database))
+    return all_rows(database, dataset)
+
+
+def files_of(database: DatabaseManager) -> list[ArchiveFile]:
+    statement = database.statements["manifest_of_dataset"]
+    return [
+        ArchiveFile.from_row(row)
+        for dataset in database.registry.tiered
+        for row in database.readers.rows(statement, (dataset.name,))
+    ]
+
+
+def objects_of(server: ObjectServer) -> set[str]:
+    return set(ObjectStore(server.url).names(""))
+
+
+def evict(database: DatabaseManager, *, certain: bool = True) -> int:
+    """Delete copies as if nothing was used for an hour."""
+    failures = Failures()
+    freed = Offloader(database, failures).evict(grace_s=-60)
+    assert (failures.errors == []) is certain
+    return freed
+
+
+@pytest.mark.parametrize("dataset", TIERED, ids=lambda dataset: dataset.name)
+def test_rows_of_every_dataset_are_there_when_only_the_objects_are(
+    database: DatabaseManager, server: ObjectServer, dataset: Dataset, rng: random.Random
+) -> None:
+    insert(database, dataset, make_rows(dataset, rng, 60, days=30))
+    before = all_rows(database, dataset)
+    reports = live_until(database, COLD_US)
+    files = files_of(database)
+    assert {file.tier for file in files} == {"cold"}
+    assert sum(report.offloaded for report in reports) == len(files)
+    assert objects_of(server) == {file.path for file in files}
+    assert evict(database) == sum(file.size_bytes for file in files)
+    assert not any((database.root / file.path).exists() for file in files)
+    assert examine(database, "scrub").problems == ()
+    assert rows_of(database, dataset) == before
+    live_until(database, BEGIN_US + 3 * YEAR_US)
+    (file,) = files_of(database)
+    assert (file.tier, file.url) == ("frozen", server.url)
+    assert objects_of(server) == {file.path}, "objects of merged files are gone with them"
+    evict(database)
+    assert rows_of(database, dataset) == before
+
+
+def test_deleted_rows_leave_no_object_behind(
+    database: DatabaseManager, server: ObjectServer, rng: random.Random
+) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 60, days=10))
+    live_until(database, DUE_US - 40 * DAY_US)
+    assert len(objects_of(server)) == 1
+    evict(database)
+    live_until(database, DUE_US + 40 * DAY_US)
+    assert (files_of(database), objects_of(server), parquet_files(database)) == ([], set(), [])
+    (certificate,) = DataRetentionManager(database).certificates()
+    assert certificate.rows == 60
+    assert certificate.destroyed_us is not None
+    assert database.readers.rows("SELECT count(*) FROM archived_keys") == [(0,)]
+
+
+@pytest.mark.parametrize("step", OFFLOAD_STEPS)
+def test_a_run_that_is_killed_is_taken_up_again(
+    database: DatabaseManager, server: ObjectServer, rng: random.Random, step: str
+) -> None:
+    insert(database, MARKET_TRADES, make_rows(MARKET_TRADES, rng, 40, days=30))
+    before = all_rows(database, MARKET_TRADES)
+
+    def kill(name: str) -> None:
+        if name == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        live_until(database, COLD_US, on_replace_step=kill)
+    assert rows_of(database, MARKET_TRADES) == before
+    evict(database)
+    assert rows_of(database, MARKET_TRADES) == before
+    live_until(database, COLD_US + 32 * DAY_US)
+    assert objects_of(server) == {file.path for file in files_of(database)}
+    assert all(file.offloaded_at is not None for file in files_of(database))
+    evict(database)
+    assert rows_of(database, MARKET_TRADES) == before
+
+
+def test_an_object_of_a_file_that_was_merged_before_it_was_proven_goes_with_it(
+    database: DatabaseManager, server: ObjectServer, rng: random.Random
+) -> None:
+    def kill(name: str) -> None:
+        if name == "put":
+            raise Killed
+
+    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
+    with pytest.raises(Killed):
+        live_until(database, COLD_US, on_replace_step=kill)
+    (orphan,) = objects_of(server)
+    clock: Any = database.clock
+    clock.set(BEGIN_US + 3 * YEAR_US)  # at once to the frozen tier, without a run that would finish it
+    DataRetentionManager(database).confirm_clock("the test")
+    DataRetentionManager(database).run()
+    clock.advance(2 * DAY_US)
+    DataRetentionManager(database).run()
+    assert objects_of(server) == {file.path for file in files_of(database)}
+    assert orphan not in objects_of(server)
+
+
+@pytest.mark.parametrize("moment", ["object", "copy"])
+def test_a_collection_that_is_killed_leaves_neither_object_nor_key(
+    database: DatabaseManager,
+    server: ObjectServer,
+    rng: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 30, days=5))
+    live_until(database, DUE_US - 40 * DAY_US)
+    evict(database)
+
+    def kill(name: str) -> None:
+        if name == "unlinked" and moment == "copy":
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        if moment == "object":
+            real = ObjectStore.delete
+
+            def delete(store: ObjectStore, name: str) -> bool:
+                real(store, name)
+                raise Killed
+
+            patched.setattr(ObjectStore, "delete", delete)
+        with pytest.raises(Killed):
+            live_until(database, DUE_US + 40 * DAY_US, on_replace_step=kill)
+    assert objects_of(server) == set()
+    live_until(database, DUE_US + 80 * DAY_US)
+    assert parquet_files(database) == []
+    (certificate,) = DataRetentionManager(database).certificates()
+    assert certificate.destroyed_us is not None
+    assert database.readers.rows("SELECT count(*) FROM archived_keys") == [(0,)]
+
+
+def test_a_store_that_does_not_answer_keeps_nothing_else_from_being_done(
+    database: DatabaseManager, server: ObjectServer, rng: random.Random
+) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
+    before = all_rows(database, LEDGER)
+
+    clock: Any = database.clock
+    clock.set(COLD_US)
+    server.stop()
+    with pytest.raises(ArchiveUnreachable, match=r"rows of the rest were moved") as unreachable:
+        DataRetentionManager(database).run()
+    assert server.url in str(unreachable.value)
+    assert {file.tier for file in files_of(database)} == {"cold"}
+    assert all_rows(database, LEDGER) == before
+    assert evict(database) == 0
+    assert all_rows(database, LEDGER) == before
+
+
+def test_what_is_elsewhere_and_cannot_be_reached_is_an_error_not_a_shorter_answer(
+    tmp_path: Path, server: ObjectServer
+) -> None:
+    clock = ManualClock(NOW_US)
+    config = DatabaseConfig(
+        database_path=str(tmp_path / "bot.db"), archive_url=server.url, archive_cache_mb=0
+    )
+    with HybridStore(config=config, clock=clock) as store:
+        store.record_market_trades(
+            [("BTC/USDT", number, "60000.5", "0.25", "buy", NOW_US - number) for number in range(50)]
+        )
+        clock.advance(100 * DAY_US)
+        store.retention.run()
+        store.retention.run()
+        assert evict(store.database) > 0
+        asked = "SELECT count(*), sum(dmul(price, amount)) FROM market_trades"
+        assert store.sql(asked).rows() == [(50, Decimal("750006.25"))]
+        store.record_market_trades(
+            [("BTC/USDT", 7, "60000.5", "0.25", "buy", NOW_US - 7)]
+        )  # known by its file
+        assert store.sql(asked).rows() == [(50, Decimal("750006.25"))]
+        (offloaded,) = store.retention.status()["offloaded"].values()
+        assert offloaded["here_bytes"] == offloaded["size_bytes"] > 0
+        evict(store.database)
+        (offloaded,) = store.retention.status()["offloaded"].values()
+        assert offloaded["here_bytes"] == 0
+        assert store.scan("market_trades").collect().height == 50
+        assert evict(store.database) == 0, "a lazy frame holds a lease"
+
+    server.stop()
+    with HybridStore(config=config, clock=clock) as store:
+        assert evict(store.database, certain=False) == 0, "the last copy stays while the object is not seen"
+        for path in parquet_files(store.database):
+            path.unlink()
+        with pytest.raises(ArchiveUnreachable, match="check the network"):
+            store.sql("SELECT count(*), max(price) FROM market_trades")
+        assert any("check the network" in text for text in examine(store.database, "quick").problems)
+
+
+def test_a_damaged_copy_is_fetched_anew_and_a_damaged_object_is_named(
+    database: DatabaseManager, server: ObjectServer, rng: random.Random, caplog: pytest.LogCaptureFixture
+) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
+    before = all_rows(database, LEDGER)
+    live_until(database, COLD_US)
+    (file,) = files_of(database)
+    path = database.root / file.path
+    for content in (b"", path.read_bytes()[:-1] + b"x"):
+        path.write_bytes(content)
+        assert [str(path) in text for text in examine(database, "full").problems] == [True]
+        assert rows_of(database, LEDGER) == before
+        assert "is fetched anew" in caplog.text
+    path.unlink()
+
+    def damaged(environment: Environment) -> bytes | None:
+        whole = environment["REQUEST_METHOD"] == "GET" and environment["PATH_INFO"].endswith(".parquet")
+        return b"x" * file.size_bytes if whole else None
+
+    server.fault = damaged
+    assert examine(database, "quick").problems == ()
+    assert ["another content" in text for text in examine(database, "scrub").problems] == [True]
+    with pytest.raises(ArchiveCorrupt, match="another content") as corrupt:
+        rows_of(database, LEDGER)
+    assert file.path in str(corrupt.value)
+    server.fault = None
+    ObjectStore(server.url).delete(file.path)
+    for mode in ("quick", "full", "scrub"):
+        assert ["no such object" in text for text in examine(database, mode).problems] == [True]
+
+
+def test_copies_that_were_not_used_for_longest_go_first_and_no_more_than_must(
+    tmp_path: Path, server: ObjectServer, rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offload, "_MIB", 1 << 40)
+    with open_store(tmp_path, archive_url=server.url, archive_cache_mb=1) as database:
+        for dataset in TIERED[:6]:
+            insert(database, dataset, make_rows(dataset, rng, 40, days=5))
+        live_until(database, COLD_US)
+        files = files_of(database)
+        assert evict(database) == 0, "the cache has room for all of it"
+        order = rng.sample(files, len(files))
+        for place, file in enumerate(order):
+            os.utime(database.root / file.path, ns=(place * 10**9, 10**9))
+        FileVerifier(database.root).check(order[0])  # used now
+        left = sum(file.size_bytes for file in files)
+        monkeypatch.setattr(offload, "_MIB", left - 1)
+        with take_lease(database.root, order[0].created_seq + 10**6, "a notebook", days_max=1):
+            assert evict(database) == 0
+        assert evict(database) == order[1].size_bytes
+        assert [file for file in order if not (database.root / file.path).exists()] == [order[1]]
+        monkeypatch.setattr(offload, "_MIB", 0)
+        Offloader(database, Failures()).evict()
+        assert [file for file in order if (database.root / file.path).exists()] == [order[0]], "used just now"
+
+
+def test_many_threads_ask_for_one_file_at_a_time(database: DatabaseManager, rng: random.Random) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
+    live_until(database, COLD_US)
+    (file,) = files_of(database)
+    evict(database)
+    failed: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            FileVerifier(database.root).check(file)
+        except BaseException as error:  # noqa: BLE001  shown below
+            failed.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [path.name for path in (database.root / file.path).parent.iterdir()] == [Path(file.path).name]
+
+
+def test_what_a_fetch_left_that_died_is_cleared_away(database: DatabaseManager, rng: random.Random) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 10, days=5))
+    live_until(database, COLD_US)
+    (file,) = files_of(database)
+    left = (database.root / file.path).with_name(f".{Path(file.path).name}.1-2.tmp")
+    left.write_bytes(b"half of it")
+    evict(database)
+    assert not left.exists()
+
+
+def test_a_file_stays_where_it_went_when_the_setting_changes(
+    tmp_path: Path, server: ObjectServer, rng: random.Random
+) -> None:
+    folder = (tmp_path / "other disk").as_uri()
+    with open_store(tmp_path / "root", archive_url=folder, archive_cache_mb=0) as database:
+        insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
+        before = all_rows(database, LEDGER)
+        live_until(database, COLD_US)
+        evict(database)
+    for url in (server.url, None):
+        with open_store(tmp_path / "root", now_us=COLD_US, archive_url=url) as database:
+            assert rows_of(database, LEDGER) == before
+            assert {file.url for file in files_of(database)} == {folder}
+            assert DataRetentionManager(database).plan_offloads() == []
+            evict(database)
+
+
+@pytest.mark.parametrize("url", ["", "s3:bucket", 7])
+def test_a_url_that_is_none_is_refused_when_it_is_set(url: Any) -> None:
+    with pytest.raises(ConfigError, match="archive_url"):
+        DatabaseConfig(archive_url=url)
+
+
+def test_erased_rows_are_in_no_object(
+    database: DatabaseManager, server: ObjectServer, rng: random.Random
+) -> None:
+    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
+    live_until(database, COLD_US)
+    account = database.readers.rows("SELECT count(*) FROM ledger")
+    assert account == [(0,)], "all is archived"
+    names = LEDGER.column_names
+    value = next(iter(rows_of(database, LEDGER).values()))[names.index("asset")]
+    manager = DataRetentionManager(database)
+    erased = manager.erase("asset", value, reason="the law", ordered_by="a court")
+    assert [one.dataset for one in erased.erased] == ["ledger"]
+    live_until(database, COLD_US + 40 * DAY_US)
+    assert objects_of(server) == {file.path for file in files_of(database)}
+    evict(database)
+    assert all(row[names.index("asset")] != value for row in rows_of(database, LEDGER).values())
