@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hybridstore import HybridStore, ManualClock, cli
-from hybridstore.cli.app import COMMANDS, HOLDS, RETENTION
+from hybridstore.cli.app import COLUMNS, COMMANDS, HOLDS, RETENTION
 from hybridstore.cli.printing import cell_text, csv_text, json_text, short_text
 from hybridstore.clock import DAY_US
 from hybridstore.operations.diagnostics import TARGETS_MS
@@ -299,11 +299,12 @@ def test_every_command_explains_itself(run: Run) -> None:
         assert code == 0
         assert "--root" in out
         assert getattr(import_module("hybridstore.cli.retention"), name).__doc__ == told
-    for name, told in HOLDS.items():
-        code, out, _ = run("retention", name.replace("_", "-"), "--help")
-        assert code == 0
-        assert "--root" in out
-        assert getattr(import_module("hybridstore.cli.holds"), name).__doc__ == told
+    for module, commands in (("holds", HOLDS), ("columns", COLUMNS)):
+        for name, told in commands.items():
+            code, out, _ = run("retention", name.replace("_", "-"), "--help")
+            assert code == 0
+            assert "--root" in out
+            assert getattr(import_module(f"hybridstore.cli.{module}"), name).__doc__ == told
 
 
 def test_retention_is_planned_run_and_told_of(root: Path, run: Run) -> None:

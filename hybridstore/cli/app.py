@@ -31,7 +31,7 @@ COMMANDS = {
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
 RETENTION = {
-    "plan": "Show what a run would move, merge and delete now, and why; nothing is changed.",
+    "plan": "Show what a run would move, merge, delete and offload now, and why; nothing is changed.",
     "run": "Move, merge and delete what is due now; what a crash or Ctrl-C left open is continued by the next run.",
     "status": "Show what each tier holds, what is due, and what is open.",
     "history": "Show what was done to history: the end of the audit log, newest last.",
@@ -47,6 +47,12 @@ HOLDS = {
     "deleted again.",
 }
 """The others of them, from cli/holds.py."""
+COLUMNS = {
+    "rename_column": "Give a column of your own dataset another name, in its table and in all its archived files at "
+    "once.",
+    "widen_column": "Let a column of your own dataset hold more, in its table and in all its archived files at once.",
+}
+"""And from cli/columns.py."""
 for _name, _what in COMMANDS.items():
     app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
 _retention = cyclopts.App(
@@ -56,6 +62,8 @@ for _name, _what in RETENTION.items():
     _retention.command(f"hybridstore.cli.retention:{_name}", help=_what)
 for _name, _what in HOLDS.items():
     _retention.command(f"hybridstore.cli.holds:{_name}", name=_name.replace("_", "-"), help=_what)
+for _name, _what in COLUMNS.items():
+    _retention.command(f"hybridstore.cli.columns:{_name}", name=_name.replace("_", "-"), help=_what)
 app.command(_retention)
 
 

@@ -120,8 +120,9 @@ class SchemaManager:
                 raise SchemaMismatch(
                     f"dataset {name} was created with another declaration",
                     path=str(self._database.path),
-                    hint="add nullable columns behind the others, give the new declaration a new name, or restore the "
-                    "one it was created with",
+                    hint="add nullable columns behind the others, rename or widen one with hybridstore retention "
+                    "rename-column | widen-column first, give the new declaration a new name, or restore the one it "
+                    "was created with",
                 )
             elif stored[name] != dataset:
                 self._database.writer.call(_remember_own, dataset, durability="full")
@@ -174,7 +175,7 @@ def _create_missing(session: WriteSession, dataset: Dataset, live: dict[str, str
 
 
 def adopt_new_datasets(database: DatabaseManager) -> None:
-    """Take over datasets that another process created or extended since the store was opened.
+    """Take over datasets that another process created, extended, renamed or widened since the store was opened.
 
     Args:
         database: The open store.
@@ -182,7 +183,8 @@ def adopt_new_datasets(database: DatabaseManager) -> None:
     new = {
         name: dataset
         for name, dataset in _stored_datasets(database).items()
-        if name not in database.registry or is_extension(database.registry[name], dataset)
+        if name not in database.registry
+        or declaration_sha256(database.registry[name]) != declaration_sha256(dataset)
     }
     if new:
         built_in = Registry()
@@ -212,6 +214,16 @@ def _extend_own(session: WriteSession, dataset: Dataset) -> None:
     for statement in added_columns(dataset, len(before.columns)):
         session.execute(statement)
     _create_missing(session, dataset, _live_schema(session))
+    remember_declaration(session, dataset)
+
+
+def remember_declaration(session: WriteSession, dataset: Dataset) -> None:
+    """Note what a user's dataset is from now on; its table is that already.
+
+    Args:
+        session: The write transaction.
+        dataset: The declaration.
+    """
     session.run("note_extension", (declaration_sha256(dataset), dataset.name))
     session.run("upsert_settings", _as_setting(dataset))
 

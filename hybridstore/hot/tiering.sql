@@ -178,8 +178,16 @@ DELETE FROM archived_keys WHERE key_hash IN (SELECT value FROM json_each(:hashes
 -- Rows of a dataset were changed in place, or erased.
 UPDATE dataset_state SET mutations = mutations + 1 WHERE dataset = ?
 
+-- name: versions_of_dataset
+-- Old versions of a dataset's rows.
+SELECT id, old_row, new_row FROM corrections INDEXED BY corrections_by_dataset_row_id WHERE dataset = ?
+
+-- name: rename_version
+-- An old version of a row under other names of its columns.
+UPDATE corrections SET old_row = ?, new_row = ? WHERE id = ?
+
 -- name: note_extension
--- A dataset's declaration has got more columns.
+-- A dataset's declaration has got more columns, or other ones.
 UPDATE dataset_state SET declaration = ?, mutations = mutations + 1 WHERE dataset = ?
 
 -- name: first_schema

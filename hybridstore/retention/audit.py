@@ -96,7 +96,7 @@ def manifest_problem(entries: Iterable[AuditEntry], digests: Mapping[str, str]) 
     made: dict[str, str] = {}
     gone: set[str] = set()
     for entry in entries:
-        if entry.action not in {"move", "merge", "delete", "restore", "erase"}:
+        if entry.action not in {"move", "merge", "delete", "restore", "erase", "evolve"}:
             continue
         detail = msgspec.json.decode(entry.detail)
         if entry.action in {"move", "merge"}:

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from hybridstore.archive.layout import ARCHIVES
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.config import RetentionPolicy
-from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import StoreBusy, StoreCorrupt
+from hybridstore.errors import StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.retention.deleter import count_due
 from hybridstore.retention.deletion import PlannedDeletion
-from hybridstore.retention.erasure import Eraser, Erasure
 from hybridstore.retention.kept import kept
-from hybridstore.retention.legal_desk import LegalDesk
 from hybridstore.retention.merging import PlannedMerge
-from hybridstore.retention.mover import Mover
 from hybridstore.retention.offload import due_files
 from hybridstore.retention.plans import Plans
 from hybridstore.retention.policy import PlannedMove, Unit, policies_by_dataset
 from hybridstore.retention.progress import MoveReport, OnStep, Progress, Running
-from hybridstore.retention.replacer import Replacer
+from hybridstore.retention.rewriting_desk import RewritingDesk
 from hybridstore.retention.round import Round
-from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, sweep
+from hybridstore.retention.sweep import SWEEP_GRACE_S, sweep
 from hybridstore.retention.trusted_clock import Trust, confirm_clock, keep_trust, read_trust
 from hybridstore.retention.verification import audit_problem, prove_content, read_kept
 
-LOCK_NAME = ".mover.lock"
 
-
-class DataRetentionManager(LegalDesk):
+class DataRetentionManager(RewritingDesk):
     """Moves between tiers of one store.
 
     Args:
@@ -173,48 +163,6 @@ class DataRetentionManager(LegalDesk):
         """
         return sweep(self._database, grace_s)
 
-    def erase(
-        self,
-        column: str,
-        value: str,
-        *,
-        reason: str,
-        ordered_by: str,
-        datasets: Sequence[str] | None = None,
-        dry_run: bool = False,
-        wait_s: float = 0.0,
-    ) -> Erasure:
-        """Erase every row with a value in a column, for good: as the law may demand of all that belongs to an account.
-
-        Hot rows, archived ones, their old versions and their keys go at once; the bytes of replaced files a day later.
-        What is left of the books may not add up any more where only a part of an account is erased.
-
-        Args:
-            column: A NAME or TEXT column, for example ``account``.
-            value: Its value.
-            reason: Why; the audit log keeps it, with a hash of the value.
-            ordered_by: By whose order.
-            datasets: Only of these; None means of every dataset that has the column.
-            dry_run: Only count.
-            wait_s: How long to wait for another process that is moving rows.
-
-        Returns:
-            What was erased, by dataset.
-
-        Raises:
-            Conflict: Some of it is under a legal hold; nothing was changed.
-            InvalidValue: No dataset has such a column, or it is not said why or by whom.
-            StoreBusy: Another process is moving rows of this store.
-        """
-        with self._only_mover(wait_s):
-            adopt_new_datasets(self._database)
-            replacer = Replacer(self._database, keeps_finished=doubt(self._database) is not None)
-            replacer.take_back()
-            Mover(self._database).resume()  # what a move has claimed cannot be erased
-            return Eraser(self._database, replacer).erase(
-                column, value, datasets=datasets, reason=reason, ordered_by=ordered_by, dry_run=dry_run
-            )
-
     def clock(self) -> Trust:
         """Say whether the store's clock is believed; if not, nothing is deleted that was not old enough before.
 
@@ -287,17 +235,3 @@ class DataRetentionManager(LegalDesk):
         for file in books.files:
             prove_content(verifier, file)
         return len(books.files)
-
-    def _only_mover(self, wait_s: float) -> AbstractContextManager[object]:
-        """Take the root's mover lock; it is gone with the process that held it."""
-        make_directories(self._database.root / ARCHIVES)
-        lock = filelock.FileLock(self._database.root / LOCK_NAME, timeout=wait_s, mode=PRIVATE_FILE_MODE)
-        try:
-            return lock.acquire()
-        except filelock.Timeout as error:
-            raise StoreBusy(
-                "another process is moving rows of this store",
-                operation="move",
-                path=str(self._database.root),
-                hint="wait for it to finish; it is safe to run again",
-            ) from error

@@ -19,7 +19,7 @@ from hybridstore.records import Record
 from hybridstore.retention.spans import Span
 from hybridstore.retention.steps import record
 
-ReplacementKind: TypeAlias = Literal["merge", "delete", "restore", "erase"]
+ReplacementKind: TypeAlias = Literal["merge", "delete", "restore", "erase", "evolve"]
 
 
 class Written(NamedTuple):
@@ -39,7 +39,7 @@ class Replacement(Record, frozen=True, gc=False):
 
     Attributes:
         replacement_id: Unique.
-        kind: merge, delete, restore or erase.
+        kind: merge, delete, restore, erase or evolve.
         dataset: Whose files.
         tier: Where to.
         start_us: First moment of the period, us UTC.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,15 +140,59 @@ class Replacer:
             for _ in range(1 if order.kept is None else len(order.kept))
         ]
         replacement = self._claim(dataset, order, targets)
-        try:
+        with self._taken_back(replacement):
             self._on_step("claimed")
             files = self._write(dataset, order, targets, split) if targets else self._check_only(order)
             prove(files)
             self._database.writer.call(commit, replacement, files, durability="full")
+        self._on_step("replaced")
+        return files
+
+    @contextmanager
+    def _taken_back(self, replacement: Replacement) -> Iterator[None]:
+        """Take a replacement back where it fails."""
+        try:
+            yield
         except Exception:
             with suppress(HybridStoreError, OSError):  # the next run does it
                 self._take_back(replacement)
             raise
+
+    def rewrite(
+        self, order: Order, after: Dataset, change: Callable[[pa.Table], pa.Table], commit: Commit
+    ) -> list[ArchiveFile]:
+        """Write each file anew, one after the other, and make all of them count in one transaction.
+
+        Args:
+            order: Which files.
+            after: The declaration of what is written.
+            change: Makes the rows of a new file of those of the old one.
+            commit: The transaction that makes them count.
+
+        Returns:
+            The new files, in the order of the old ones.
+
+        Raises:
+            ArchiveCorrupt: A file is missing or changed, or a written one is not what was written to it.
+            MoveFailed: The rows do not fit the declaration; nothing was changed.
+            StorageFull: There is no room for the new files; the others count as before.
+        """
+        before = self._database.registry[order.dataset]
+        compressed = order.dataset not in self._uncompressed
+        targets = [
+            Target(uuid.uuid4().hex, file.tier, file.start_us, file.end_us, SCHEMA_VERSION, compressed)
+            for file in order.files
+        ]
+        replacement = self._claim(before, order, targets)
+        with self._taken_back(replacement):
+            self._on_step("claimed")
+            files = []
+            for file, target in zip(order.files, targets, strict=True):
+                with self._told(order, target):
+                    rows = change(self._read(before, [file]))
+                    self._on_step("read")
+                    files.append(write_archive(self._database.root, after, rows, target, self._on_step))
+            self._database.writer.call(commit, replacement, files, durability="full")
         self._on_step("replaced")
         return files
 
@@ -179,16 +223,22 @@ class Replacer:
     def _write(
         self, dataset: Dataset, order: Order, targets: Sequence[Target], split: Split
     ) -> list[ArchiveFile]:
-        path = self._database.root / targets[0].path(dataset)
-        try:
+        with self._told(order, targets[0]):
             # Each as a sorted copy, and nothing else of it in memory while it is written.
             parts = [sort_rows(dataset, part) for part in split(self._read(dataset, order.files))]
             self._on_step("read")
             return list(self._write_parts(dataset, parts, targets))
+
+    @contextmanager
+    def _told(self, order: Order, target: Target) -> Iterator[None]:
+        """Say what was being written where something fails."""
+        path = self._database.root / target.path(self._database.registry[order.dataset])
+        try:
+            yield
         except HybridStoreError:
             raise
         except OSError as error:
-            raise write_error(error, f"{order.kind} {dataset.name}", path) from error
+            raise write_error(error, f"{order.kind} {order.dataset}", path) from error
         except (
             ValueError,
             TypeError,
@@ -196,7 +246,7 @@ class Replacer:
             ArithmeticError,
         ) as error:  # what Arrow raises is one of these
             raise MoveFailed(
-                f"files of {dataset.name} cannot be written anew: {error}",
+                f"files of {order.dataset} cannot be written anew: {error}",
                 path=str(path),
                 hint="nothing was changed; they count as before",
             ) from error

@@ -12,9 +12,10 @@ TIERS = ("hot", "warm", "cold", "frozen")
 """Folders under archives/, youngest first. archives/hot holds what overflowed the hot store early."""
 OPEN_MOVE_STATES = ("claimed", "publishing")
 MOVE_STATES = (*OPEN_MOVE_STATES, "done", "abandoned")
-REPLACEMENT_KINDS = ("merge", "delete", "restore", "erase")
+REPLACEMENT_KINDS = ("merge", "delete", "restore", "erase", "evolve")
 """merge: the same rows in fewer files; delete: without rows that are older than their policy keeps; restore: rows of a
-deletion that a legal hold brought back; erase: without rows that must not be kept."""
+deletion that a legal hold brought back; erase: without rows that must not be kept; evolve: with columns that have other
+names or hold more."""
 REPLACEMENT_STATES = ("claimed", "done", "collecting", "collected", "abandoned")
 """collected: the files it replaced are gone."""
 

@@ -16,8 +16,8 @@ from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig, RetentionPolicy, Settings, load_settings
 from hybridstore.errors import NotFound, StoreBusy, StoreError
 from hybridstore.operations.maintenance import run_in_process, run_once
-from hybridstore.retention.manager import LOCK_NAME
 from hybridstore.retention.progress import MoveReport, Progress
+from hybridstore.retention.rewriting_desk import LOCK_NAME
 from hybridstore.store import HybridStore
 from tests.tiered import NOW_US, OWN, all_rows, hot_rows, insert, make_rows, open_store
 

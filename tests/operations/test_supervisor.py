@@ -27,7 +27,7 @@ from hybridstore.operations.child import _NICENESS
 from hybridstore.operations.condition import describe_maintenance, is_maintained, maintenance_status
 from hybridstore.operations.launch import Job, cut_life_line, start_child
 from hybridstore.operations.supervisor import Pace, Supervisor
-from hybridstore.retention.manager import LOCK_NAME
+from hybridstore.retention.rewriting_desk import LOCK_NAME
 from hybridstore.store import HybridStore
 from tests.tiered import NOW_US, OWN, all_rows, hot_rows, insert, make_rows, open_store
 

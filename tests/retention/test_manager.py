@@ -15,8 +15,9 @@ from hybridstore.config import RetentionPolicy
 from hybridstore.errors import ArchiveCorrupt, StoreBusy, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
-from hybridstore.retention.manager import LOCK_NAME, DataRetentionManager
+from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.retention.progress import Progress
+from hybridstore.retention.rewriting_desk import LOCK_NAME
 from hybridstore.schema.books import LEDGER
 from hybridstore.schema.market import MARKET_TRADES
 from tests.tiered import NOW_US, OLD_DAY, OWN, all_rows, hot_rows, insert, make_rows, open_store
