@@ -16,9 +16,12 @@ import msgspec
 
 from hybridstore import HybridStore, ManualClock
 from hybridstore.clock import DAY_US
-from hybridstore.config import RetentionPolicy
+from hybridstore.config import DATABASE_NAME, DatabaseConfig, RetentionPolicy
+from hybridstore.retention.failures import Failures
+from hybridstore.retention.offload import Offloader
 from hybridstore.retention.progress import MoveReport
 from hybridstore.schema.dataset import Column, Dataset, Tiering
+from hybridstore.schema.evolution import renamed, widened
 from hybridstore.schema.market import MARKET_TRADES
 from hybridstore.schema.types import LogicalType
 from tests.tiered import insert
@@ -46,6 +49,8 @@ NOTES_WITH_MOOD = msgspec.structs.replace(
 )
 """What it is declared as from some year on."""
 EXTENDED = BEGIN + timedelta(days=1_100)
+RENAMED = BEGIN + timedelta(days=1_700)
+"""When ``score`` becomes ``points``, and names any text."""
 
 
 def day_number(day: date) -> int:
@@ -68,6 +73,7 @@ class Life:
         step_days: How often it is maintained.
         checks_a_step: At how many moments of a step totals are compared.
         quiet_days: So many days without a row follow each day with some.
+        archive_url: Where cold and frozen files go; copies of them are deleted every few steps.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Life:
         step_days: int,
         checks_a_step: int,
         quiet_days: int = 0,
+        archive_url: str | None = None,
     ) -> None:
         self._root = root
         self._rng = rng
@@ -96,7 +103,10 @@ class Life:
         self._notes: dict[str, tuple[int, Decimal, bool]] = {}
         """Day, score, and whether it has a mood, by name."""
         self._declared = NOTES
+        self._score = "score"
+        self._archive_url = archive_url
         self._held: dict[str, tuple[int, int]] = {}
+        self._steps = 0
         self._told = 0
         self._notes_told = 0
         self.store = self._open()
@@ -108,7 +118,11 @@ class Life:
 
     def _open(self) -> HybridStore:
         store = HybridStore(
-            self._root,
+            config=DatabaseConfig(
+                database_path=str(self._root / DATABASE_NAME),
+                archive_url=self._archive_url,
+                archive_cache_mb=0,
+            ),
             clock=self._clock,
             policies=[self._policy],
             datasets=[self._declared],
@@ -125,7 +139,8 @@ class Life:
             self._live(day)
         self.today += timedelta(days=self._step_days)
         self._clock.set(day_number(self.today) * DAY_US + self._rng.randrange(DAY_US))
-        if self._rng.random() < 0.1 or self._extends():
+        self._steps += 1
+        if self._steps % 10 == 0 or self._extends():
             self.store.close()
             if self._extends():
                 self._declared = NOTES_WITH_MOOD
@@ -134,7 +149,36 @@ class Life:
             self.done["reopened"] += 1
         self.check()
         self._maintain()
+        if self._steps % 5 == 0:
+            self._evict()
         self.check()
+        if self._score == "score" and self.today >= RENAMED:
+            self._rename()
+
+    def _evict(self) -> None:
+        failures = Failures()
+        self.done["evicted"] += Offloader(self.store.database, failures).evict(grace_s=-60)
+        assert failures.errors == []
+
+    def _rename(self) -> None:
+        """Give a column another name, and let another hold more, with everything archived until now."""
+        retention = self.store.retention
+        written = retention.rename_column(
+            "notes", "score", "points", progress=lambda _rows, _total: self.check()
+        )
+        self._score = "points"
+        retention.widen_column(
+            "notes", "note_id", LogicalType.TEXT, progress=lambda _rows, _total: self.check()
+        )
+        self._declared = widened(renamed(self._declared, "score", "points"), "note_id", LogicalType.TEXT)
+        self.done["renamed"] += written.rows
+        self.check()
+        self.store.close()
+        self.store = self._open()
+
+    @property
+    def _has_mood(self) -> bool:
+        return "mood" in self._declared.column_names
 
     def _extends(self) -> bool:
         return self._declared is NOTES and self.today >= EXTENDED
@@ -156,8 +200,8 @@ class Life:
     def check(self) -> None:
         """Compare what the store says with what it must say."""
         assert self._found("market_trades", "amount") == self._ticks_expected()
-        assert self._found("notes", "score") == self._notes_expected()
-        if self._declared is NOTES_WITH_MOOD:
+        assert self._found("notes", self._score) == self._notes_expected()
+        if self._has_mood:
             moods = sum(has_mood for _, _, has_mood in self._notes.values())
             assert self.store.sql("SELECT count(mood) FROM notes").rows() == [(moods,)]
         self.checks += 1
@@ -211,10 +255,9 @@ class Life:
     def _note(self, name: str, day: date) -> None:
         score = Decimal(self._rng.randrange(-(10**15), 10**15)).scaleb(-9)
         noted_us = day_number(day) * DAY_US + self._rng.randrange(DAY_US // 2)
-        note = {"note_id": name, "score": score, "noted_at": noted_us}
-        has_mood = self._declared is NOTES_WITH_MOOD
-        self.store.insert("notes", [note | ({"mood": "calm"} if has_mood else {})])
-        self._notes[name] = (day_number(day), score, has_mood)
+        note = {"note_id": name, self._score: score, "noted_at": noted_us}
+        self.store.insert("notes", [note | ({"mood": "calm"} if self._has_mood else {})])
+        self._notes[name] = (day_number(day), score, self._has_mood)
 
     def _maintain(self) -> None:
         before_ticks, before_notes = self._ticks_expected(), self._notes_expected()

@@ -1,4 +1,4 @@
-"""Eight years: late rows, corrections, holds, overflow, deletion, a column more, and exact totals at every moment."""
+"""Eight years: late rows, corrections, holds, overflow, deletion, other columns, and exact totals at every moment."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def _live(life: Life) -> None:
         assert not list((store.root / "archives").rglob("*.tmp"))
         assert all(life.done[name] > 5 for name in ("late", "corrected", "reopened"))
         assert life.done["extended"] == 1
+        assert life.done["renamed"] > 100
     finally:
         life.store.close()
 
@@ -52,9 +53,19 @@ _TIMES = (("market_trades", "traded_at"), ("notes", "noted_at"))
 
 @pytest.mark.timeout(300)
 def test_eight_years_of_a_small_store(tmp_path: Path, rng: random.Random) -> None:
-    life = Life(tmp_path / "store", rng, ticks_a_day=12, step_days=31, checks_a_step=2, quiet_days=6)
+    elsewhere = (tmp_path / "other disk").as_uri()
+    life = Life(
+        tmp_path / "store",
+        rng,
+        ticks_a_day=12,
+        step_days=31,
+        checks_a_step=2,
+        quiet_days=6,
+        archive_url=elsewhere,
+    )
     _live(life)
     assert life.checks > 200
+    assert life.done["evicted"] > 10**5
 
 
 @pytest.mark.soak
