@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from hybridstore.errors import StorageFailure, StorageFull
@@ -134,6 +135,30 @@ def write_error(error: OSError, operation: str, path: Path) -> StorageFull | Sto
         path=str(path),
         hint="check the device, the folder's permissions and the system log",
     )
+
+
+@contextlib.contextmanager
+def telling_failures(operation: str, path: Path) -> Iterator[None]:
+    """Turn what the system says of files into errors that say what to do.
+
+    Args:
+        operation: What is being done.
+        path: What it is about, where the system does not name the file.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StorageFull: There is no space.
+        StorageFailure: A file cannot be read or written.
+    """
+    try:
+        yield
+    except ConnectionError:  # of whoever is told how far it is: no file
+        raise
+    except OSError as error:
+        named = error.filename if isinstance(error.filename, str) else None
+        raise write_error(error, operation, Path(named or path)) from error
 
 
 def sha256_file(path: Path) -> str:

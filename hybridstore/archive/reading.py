@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.object_store import object_store
-from hybridstore.durable import make_directories, sha256_file, write_error, write_file
+from hybridstore.durable import make_directories, sha256_file, telling_failures, write_error, write_file
 from hybridstore.errors import ArchiveCorrupt
 
 FETCHES_MAX = 8
@@ -50,6 +50,7 @@ class FileVerifier:
         Raises:
             ArchiveCorrupt: A file is missing, has another size, or another content.
             ArchiveUnreachable: It has to be fetched, and the object store does not answer.
+            StorageFailure: A file cannot be read.
         """
         files = list(files)
         missing = [file for file in files if self._is_elsewhere(file)]
@@ -70,6 +71,7 @@ class FileVerifier:
         Raises:
             ArchiveCorrupt: It is missing, has another size, or another content.
             ArchiveUnreachable: It has to be fetched, and the object store does not answer.
+            StorageFailure: It cannot be read.
         """
         if file.offloaded_at is None:
             return self.prove(file)
@@ -97,6 +99,7 @@ class FileVerifier:
 
         Raises:
             ArchiveCorrupt: It is missing, has another size, or another content.
+            StorageFailure: It cannot be read.
         """
         path = self._root / file.path
         try:
@@ -117,7 +120,8 @@ class FileVerifier:
         with self._lock:
             if self._known.get(key) == file.sha256:
                 return path
-        actual = sha256_file(path)
+        with telling_failures(f"read {file.dataset}", path):
+            actual = sha256_file(path)
         if actual != file.sha256:
             raise ArchiveCorrupt(
                 f"the file's content changed: its SHA-256 is {actual}, the manifest says {file.sha256}",

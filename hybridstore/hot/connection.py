@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -91,6 +92,30 @@ def close_connection(connection: apsw.Connection, *, keeps_log: bool) -> None:
     if keeps_log:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close(True)  # noqa: FBT003  positional in apsw
+
+
+@contextmanager
+def own_connection(config: DatabaseConfig, operation: str) -> Iterator[apsw.Connection]:
+    """Open a connection for one question that those that are open do not answer.
+
+    Args:
+        config: Where and how.
+        operation: What it is asked for.
+
+    Yields:
+        The connection.
+
+    Raises:
+        StoreError: The question cannot be answered.
+    """
+    connection = open_connection(config, write=True)
+    try:
+        try:
+            yield connection
+        finally:
+            close_connection(connection, keeps_log=True)
+    except apsw.Error as error:
+        raise translate(error, operation, config.path) from error
 
 
 def vfs_name(config: DatabaseConfig) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.config import RetentionPolicy
+from hybridstore.durable import telling_failures
 from hybridstore.errors import StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
@@ -161,7 +162,8 @@ class DataRetentionManager(RewritingDesk):
         Raises:
             MoveFailed: The database may be an older copy, or another store's; nothing was removed.
         """
-        return sweep(self._database, grace_s)
+        with telling_failures("sweep", self._database.root):
+            return sweep(self._database, grace_s)
 
     def clock(self) -> Trust:
         """Say whether the store's clock is believed; if not, nothing is deleted that was not old enough before.

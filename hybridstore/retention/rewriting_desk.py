@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import filelock
 
 from hybridstore.archive.layout import ARCHIVES
-from hybridstore.durable import PRIVATE_FILE_MODE, make_directories
+from hybridstore.durable import PRIVATE_FILE_MODE, make_directories, telling_failures
 from hybridstore.errors import StoreBusy
 from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.retention.erasure import Eraser, Erasure
@@ -66,7 +66,7 @@ class RewritingDesk(LegalDesk):
             InvalidValue: No dataset has such a column, or it is not said why or by whom.
             StoreBusy: Another process is moving rows of this store.
         """
-        with self._only_mover(wait_s):
+        with self._only_mover(wait_s, "erase"):
             adopt_new_datasets(self._database)
             replacer = Replacer(self._database, keeps_finished=doubt(self._database) is not None)
             replacer.take_back()
@@ -152,7 +152,7 @@ class RewritingDesk(LegalDesk):
         progress: OnRows | None,
         wait_s: float,
     ) -> Evolution:
-        with self._only_mover(wait_s):
+        with self._only_mover(wait_s, "change columns"):
             adopt_new_datasets(self._database)
             replacer = Replacer(self._database, keeps_finished=doubt(self._database) is not None)
             replacer.take_back()
@@ -161,16 +161,23 @@ class RewritingDesk(LegalDesk):
                 dataset, change, dry_run=dry_run, progress=progress
             )
 
-    def _only_mover(self, wait_s: float) -> AbstractContextManager[object]:
-        """Take the root's mover lock; it is gone with the process that held it."""
-        make_directories(self._database.root / ARCHIVES)
-        lock = filelock.FileLock(self._database.root / LOCK_NAME, timeout=wait_s, mode=PRIVATE_FILE_MODE)
-        try:
-            return lock.acquire()
-        except filelock.Timeout as error:
-            raise StoreBusy(
-                "another process is moving rows of this store",
-                operation="move",
-                path=str(self._database.root),
-                hint="wait for it to finish; it is safe to run again",
-            ) from error
+    @contextmanager
+    def _only_mover(self, wait_s: float, operation: str = "move") -> Iterator[None]:
+        """Hold the root's mover lock, which is gone with the process; say in our words which file cannot be used."""
+        root = self._database.root
+        with telling_failures(operation, root):
+            make_directories(root / ARCHIVES)
+            lock = filelock.FileLock(root / LOCK_NAME, timeout=wait_s, mode=PRIVATE_FILE_MODE)
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
+                raise StoreBusy(
+                    "another process is moving rows of this store",
+                    operation=operation,
+                    path=str(root),
+                    hint="wait for it to finish; it is safe to run again",
+                ) from error
+            try:
+                yield
+            finally:
+                lock.release()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from hybridstore.hot.commits import touches
-from hybridstore.hot.connection import close_connection, open_connection
+from hybridstore.hot.connection import own_connection
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
 from hybridstore.retention.pace import Pace
@@ -73,11 +73,8 @@ class Upkeep:
 
     def _stale(self) -> list[str]:
         """Ask a connection of its own: those that are open keep the statistics they began with."""
-        connection = open_connection(self._database.config, write=True)
-        try:
+        with own_connection(self._database.config, "look for stale statistics") as connection:
             return [str(row[0]) for row in connection.execute(_WHAT_IS_STALE).fetchall()]
-        finally:
-            close_connection(connection, keeps_log=True)
 
     def _note(self, pace: Pace, begun_s: float, work_s: float, seq: int) -> None:
         held_ms = (time.perf_counter() - begun_s) * 1000

@@ -17,7 +17,8 @@ from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.object_store import object_store
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.archive.writing import exact_sums
-from hybridstore.errors import ArchiveError, InvalidValue, StoreCorrupt
+from hybridstore.durable import telling_failures
+from hybridstore.errors import ArchiveError, InvalidValue, StorageFailure, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.records import Record
 from hybridstore.retention.audit import AuditEntry, audit_head, broken_entry, manifest_problem
@@ -199,11 +200,11 @@ def _problems_of(
         return
     try:
         verifier.prove(file)
-    except ArchiveError as error:
+        if mode == "scrub":
+            with telling_failures(f"read {file.dataset}", path):
+                yield from _differences(database.registry[file.dataset], file, path)
+    except (ArchiveError, StorageFailure) as error:  # a bad sector is the problem of one file
         yield str(error)
-        return
-    if mode == "scrub":
-        yield from _differences(database.registry[file.dataset], file, path)
 
 
 def prove_content(verifier: FileVerifier, file: ArchiveFile) -> None:
