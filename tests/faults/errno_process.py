@@ -1,0 +1,265 @@
+"""Lets system calls of a store's operations fail, one after the other, in a process under ``tests/crash/shim.c``.
+
+``python -m tests.faults.errno_process REQUEST`` takes a JSON object (see :class:`Request`) and prints one
+(:class:`Report`).
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hybridstore.errors import HybridStoreError, StorageFull
+from hybridstore.hot.database import DatabaseManager
+from hybridstore.retention.manager import DataRetentionManager
+from hybridstore.retention.verification import examine
+from tests.crash.deleting import read, wrong
+from tests.crash.shim import SHORT_WRITE, Fired, Kind, Shim
+from tests.faults.failing_work import Case, open_store, prepare, small_steps
+
+_NEVER = 1 << 40
+_GROWING = Kind.WRITE | Kind.TRUNCATE | Kind.MKDIR | Kind.CREATE | Kind.RENAME
+
+
+class Fault(NamedTuple):
+    """What a call fails with.
+
+    Attributes:
+        error: The errno, or ``SHORT_WRITE``.
+        kinds: Calls that can fail so.
+        lasts: Whether every call after it fails, too, until the work is over.
+    """
+
+    error: int
+    kinds: Kind
+    lasts: bool = False
+
+
+FAULTS = {
+    "EIO": Fault(errno.EIO, Kind(511)),
+    "ENOSPC": Fault(errno.ENOSPC, _GROWING),
+    "EMFILE": Fault(errno.EMFILE, Kind.OPEN),
+    "short write": Fault(SHORT_WRITE, Kind.WRITE),
+    "full disk": Fault(errno.ENOSPC, _GROWING, lasts=True),
+    "dead device": Fault(errno.EIO, Kind(511), lasts=True),
+}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is to fail.
+
+    Attributes:
+        folder: An empty folder to work in.
+        seed: Of the content, and of what is drawn.
+        operations: Names of :data:`tests.faults.failing_work.OPERATIONS`.
+        faults: Names of :data:`FAULTS`.
+        sample: How many calls of each operation fail with each fault; None for every one.
+    """
+
+    folder: str
+    seed: int
+    operations: tuple[str, ...]
+    faults: tuple[str, ...]
+    sample: int | None = None
+
+
+class Report(msgspec.Struct):
+    """What came of it.
+
+    Attributes:
+        calls: By operation and fault, how many calls there are that can fail so.
+        attempts: How often the work was done.
+        injected: How many of the attempts met a failure.
+        errors: How many raised an error, by its kind.
+        problems: What was wrong.
+    """
+
+    calls: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    attempts: int = 0
+    injected: int = 0
+    errors: dict[str, int] = msgspec.field(default_factory=dict)
+    problems: list[str] = msgspec.field(default_factory=list)
+
+
+class Sweep:
+    """Does one operation again and again, each time with another failure.
+
+    Args:
+        folder: An empty folder to work in.
+        name: Of the operation.
+        seed: Of the store's content.
+        report: Takes what comes of it.
+    """
+
+    def __init__(self, folder: Path, name: str, seed: int, report: Report) -> None:
+        self._name = name
+        self._template = folder / "template"
+        self._root = folder / "root"
+        self._shim = Shim(self._root, skips_syncs=True)
+        self._report = report
+        self._case: Case = prepare(name, self._template, seed)
+
+    def sample(self, fault_name: str, count: int, rng: random.Random) -> None:
+        """Let some of the calls fail, drawn at random.
+
+        Args:
+            fault_name: With what.
+            count: How many.
+            rng: Draws them.
+        """
+        calls = self._attempt(fault_name, _NEVER).seen
+        for number in sorted(rng.sample(range(1, calls + 1), min(count, calls))):
+            self._attempt(fault_name, number)
+        self._report.calls.setdefault(self._name, {})[fault_name] = calls
+
+    def sweep(self, fault_name: str) -> None:
+        """Let the first call fail, then the second, until none does.
+
+        Args:
+            fault_name: With what.
+        """
+        number = 1
+        while self._attempt(fault_name, number).fired:
+            number += 1
+        self._report.calls.setdefault(self._name, {})[fault_name] = number - 1
+
+    def _attempt(self, fault_name: str, number: int) -> Fired:
+        fault = FAULTS[fault_name]
+        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.copytree(self._template, self._root)
+        self._report.attempts += 1
+        database = open_store(self._root, self._case.now_us)
+        error: Exception | None = None
+        try:
+            self._shim.arm(number, fault.error, fault.kinds, lasts=fault.lasts)
+            try:
+                self._case.work(database)
+            except Exception as raised:  # noqa: BLE001  what it may be is judged below
+                error = raised
+            fired = self._shim.disarm()
+            try:
+                problem = self._judge(
+                    database, error, fault, fired, again_here=fault.lasts or bool(number % 2)
+                )
+            except Exception as raised:  # noqa: BLE001  the sweep goes on: all problems are told
+                problem = f"then {type(raised).__name__}: {raised}"
+        finally:
+            database.shutdown()
+        self._report.injected += bool(fired.fired)
+        if problem is not None:
+            where = f"{self._name}, {fault_name} at call {number} ({fired.first})"
+            self._report.problems.append(f"{where}: {problem}; raised {error!r}")
+        return fired
+
+    def _judge(
+        self,
+        database: DatabaseManager,
+        error: Exception | None,
+        fault: Fault,
+        fired: Fired,
+        *,
+        again_here: bool,
+    ) -> str | None:
+        """Say what is wrong after a failure; the work is then done again, in the same store or in a fresh one."""
+        if (problem := self._judge_error(error, fault, fired)) is not None:
+            return problem
+        if (problem := self._look(done=error is None)) is not None:
+            return problem
+        if again_here:
+            self._case.work(database)
+        else:
+            fresh = open_store(self._root, self._case.now_us)
+            try:
+                self._case.work(fresh)
+            finally:
+                fresh.shutdown()
+        problem = self._look(done=True, tidy=True)
+        return None if problem is None else f"after it was done again: {problem}"
+
+    def _judge_error(self, error: Exception | None, fault: Fault, fired: Fired) -> str | None:
+        if error is None:
+            return None
+        kind = type(error).__name__
+        self._report.errors[kind] = self._report.errors.get(kind, 0) + 1
+        if not isinstance(error, HybridStoreError):
+            return "that is not ours"
+        if not fired.fired:
+            return "nothing had failed"
+        if not error.operation and not error.path:
+            return "it tells neither what was done nor which file"
+        return self._judge_full(error) if fault.error == errno.ENOSPC else None
+
+    def _judge_full(self, error: HybridStoreError) -> str | None:
+        if not isinstance(error, StorageFull):
+            return "a full disk is told as something else"
+        if not (error.hint and error.path and error.path.startswith(str(self._root))):
+            return "it does not tell which device is full and what to do"
+        return None
+
+    def _look(self, *, done: bool, tidy: bool = False) -> str | None:
+        """Look at the store as a process does that opens it now."""
+        case = self._case
+        database = open_store(self._root, case.now_us)
+        try:
+            found = read(database)
+            if (problem := wrong(case.before, case.always, found)) is not None:
+                return problem
+            if done and found != case.after:
+                return "what is there is not what should be there in the end"
+            if problems := examine(database, "scrub").problems:
+                return "; ".join(problems)
+            return _untidy(database) if tidy else None
+        finally:
+            database.shutdown()
+
+
+def _untidy(database: DatabaseManager) -> str | None:
+    """Say what was left over once everything is done."""
+    retention = DataRetentionManager(database)
+    if due := [*retention.plan(), *retention.plan_merges(), *retention.plan_deletions()]:
+        return f"{due[0]} is still due"
+    if left := retention.status()["open_moves"]:
+        return f"{left[0]} is open"
+    retention.sweep(0)
+    named = {path for (path,) in database.readers.rows("SELECT path FROM archive_files")}
+    files = {path for path in (database.root / "archives").rglob("*") if path.is_file()}
+    strange = {path.relative_to(database.root).as_posix() for path in files} - named
+    return f"{min(strange)} is there for nothing" if strange else None
+
+
+def run(request: Request) -> Report:
+    """Do what is asked for.
+
+    Args:
+        request: What is to fail.
+    """
+    report = Report()
+
+    def note_death(death: Any) -> None:
+        report.problems.append(f"the thread {death.thread.name} died of {death.exc_value!r}")
+
+    threading.excepthook = note_death
+    rng = random.Random(request.seed)
+    with small_steps():
+        for name in request.operations:
+            folder = Path(request.folder, name.replace(" ", "-"))
+            folder.mkdir()
+            sweep = Sweep(folder, name, request.seed, report)
+            for fault_name in request.faults:
+                if request.sample is None:
+                    sweep.sweep(fault_name)
+                else:
+                    sweep.sample(fault_name, request.sample, rng)
+            shutil.rmtree(folder)
+    return report
+
+
+if __name__ == "__main__":
+    print(msgspec.json.encode(run(msgspec.json.decode(sys.argv[1], type=Request))).decode())

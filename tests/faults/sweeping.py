@@ -1,0 +1,46 @@
+"""Starts the process in which system calls fail, and tells what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tests.crash.shim import build_shim, run_under
+from tests.faults.errno_process import Report, Request
+
+
+def let_fail(
+    folder: Path,
+    seed: int,
+    operations: Sequence[str],
+    faults: Sequence[str],
+    *,
+    sample: int | None,
+    timeout_s: float,
+) -> Report:
+    """Let calls of operations fail; skips the test where no library can be built.
+
+    Args:
+        folder: An empty folder to work in.
+        seed: Of everything that is drawn.
+        operations: Which.
+        faults: With what.
+        sample: How many calls of each operation with each fault; None for every one.
+        timeout_s: How long it may take.
+
+    Returns:
+        What came of it; the figures are printed.
+    """
+    library = build_shim(folder)
+    request = Request(str(folder / "work"), seed, tuple(operations), tuple(faults), sample)
+    (folder / "work").mkdir()
+    told = run_under(library, "tests.faults.errno_process", msgspec.json.encode(request).decode(), timeout_s)
+    report = msgspec.json.decode(told, type=Report)
+    calls = {name: sum(by_fault.values()) for name, by_fault in report.calls.items()}
+    print(
+        f"{sum(calls.values()):,} calls that can fail {calls}, {report.injected:,} failures injected in"
+        f" {report.attempts:,} attempts, errors: {report.errors}, {len(report.problems)} problems"
+    )
+    return report
