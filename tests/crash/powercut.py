@@ -85,7 +85,7 @@ def cut_power(
     finally:
         vfs.unregister()
     images = ImageFolder(folder / "image")
-    judge = _Judge(images.path, expected)
+    judge = Judge(images.path, expected)
     verdict = Verdict()
     for image in crash_images(vfs.operations, count=count, rng=random.Random(seed), baseline=vfs.baseline):
         images.write(image)
@@ -100,7 +100,7 @@ def cut_power(
     return verdict
 
 
-class _Judge:
+class Judge:
     """Looks at the store in one folder, whatever image it holds at the time."""
 
     def __init__(self, root: Path, expected: Rows) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,20 +81,19 @@ def build_shim(folder: Path) -> Path:
     return library
 
 
-def run_under(library: Path, module: str, request: str, timeout_s: float) -> str:
-    """Run a module of the tests in a process under the library.
+def run_under(library: Path, arguments: Sequence[str], timeout_s: float) -> str:
+    """Run Python in a process under the library.
 
     Args:
         library: From :func:`build_shim`.
-        module: Its name.
-        request: Its only argument.
+        arguments: Of the interpreter.
         timeout_s: How long it may take.
 
     Returns:
         What it printed.
     """
     child = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", module, request],
+        [sys.executable, "-W", "error", *arguments],
         env={
             **os.environ,
             "PYTHONPATH": str(_REPOSITORY),

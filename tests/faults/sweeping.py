@@ -36,7 +36,8 @@ def let_fail(
     library = build_shim(folder)
     request = Request(str(folder / "work"), seed, tuple(operations), tuple(faults), sample)
     (folder / "work").mkdir()
-    told = run_under(library, "tests.faults.errno_process", msgspec.json.encode(request).decode(), timeout_s)
+    arguments = ("-m", "tests.faults.errno_process", msgspec.json.encode(request).decode())
+    told = run_under(library, arguments, timeout_s)
     report = msgspec.json.decode(told, type=Report)
     calls = {name: sum(by_fault.values()) for name, by_fault in report.calls.items()}
     print(
