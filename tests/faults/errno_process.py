@@ -11,16 +11,21 @@ import random
 import shutil
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import msgspec
 
-from hybridstore.errors import HybridStoreError, StorageFull
+from hybridstore.errors import ArchiveCorrupt, HybridStoreError, StorageFull, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.retention import manager
 from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.retention.verification import examine
 from tests.crash.deleting import read, wrong
+from tests.crash.mutants import MUTANTS
 from tests.crash.shim import SHORT_WRITE, Fired, Kind, Shim
 from tests.faults.failing_work import Case, open_store, prepare, small_steps
 
@@ -52,6 +57,14 @@ FAULTS = {
 }
 
 
+_MUTANTS: dict[str, Callable[[], Any]] = {
+    **MUTANTS,
+    "tell errors of the system": lambda: patch.object(
+        manager, "telling_failures", lambda *_what: nullcontext()
+    ),
+}
+
+
 class Request(msgspec.Struct, frozen=True):
     """What is to fail.
 
@@ -61,6 +74,7 @@ class Request(msgspec.Struct, frozen=True):
         operations: Names of :data:`tests.faults.failing_work.OPERATIONS`.
         faults: Names of :data:`FAULTS`.
         sample: How many calls of each operation fail with each fault; None for every one.
+        mutant: The deliberate break of the protocol to work with; it ends at the first problem.
     """
 
     folder: str
@@ -68,6 +82,7 @@ class Request(msgspec.Struct, frozen=True):
     operations: tuple[str, ...]
     faults: tuple[str, ...]
     sample: int | None = None
+    mutant: str | None = None
 
 
 class Report(msgspec.Struct):
@@ -106,17 +121,20 @@ class Sweep:
         self._report = report
         self._case: Case = prepare(name, self._template, seed)
 
-    def sample(self, fault_name: str, count: int, rng: random.Random) -> None:
+    def sample(self, fault_name: str, count: int, rng: random.Random, *, stops: bool = False) -> None:
         """Let some of the calls fail, drawn at random.
 
         Args:
             fault_name: With what.
             count: How many.
             rng: Draws them.
+            stops: Whether the first problem is enough.
         """
         calls = self._attempt(fault_name, _NEVER).seen
-        for number in sorted(rng.sample(range(1, calls + 1), min(count, calls))):
+        for number in rng.sample(range(1, calls + 1), min(count, calls)):
             self._attempt(fault_name, number)
+            if stops and self._report.problems:
+                break
         self._report.calls.setdefault(self._name, {})[fault_name] = calls
 
     def sweep(self, fault_name: str) -> None:
@@ -194,6 +212,8 @@ class Sweep:
             return "nothing had failed"
         if not error.operation and not error.path:
             return "it tells neither what was done nor which file"
+        if fault.error != errno.EIO and isinstance(error, StoreCorrupt | ArchiveCorrupt):
+            return "damage is told where there is none"
         return self._judge_full(error) if fault.error == errno.ENOSPC else None
 
     def _judge_full(self, error: HybridStoreError) -> str | None:
@@ -246,7 +266,7 @@ def run(request: Request) -> Report:
         report.problems.append(f"the thread {death.thread.name} died of {death.exc_value!r}")
 
     threading.excepthook = note_death
-    rng = random.Random(request.seed)
+    rng, mutants = random.Random(request.seed), _MUTANTS
     with small_steps():
         for name in request.operations:
             folder = Path(request.folder, name.replace(" ", "-"))
@@ -256,7 +276,8 @@ def run(request: Request) -> Report:
                 if request.sample is None:
                     sweep.sweep(fault_name)
                 else:
-                    sweep.sample(fault_name, request.sample, rng)
+                    with mutants[request.mutant]() if request.mutant else nullcontext():
+                        sweep.sample(fault_name, request.sample, rng, stops=request.mutant is not None)
             shutil.rmtree(folder)
     return report
 

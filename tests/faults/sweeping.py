@@ -19,6 +19,7 @@ def let_fail(
     *,
     sample: int | None,
     timeout_s: float,
+    mutant: str | None = None,
 ) -> Report:
     """Let calls of operations fail; skips the test where no library can be built.
 
@@ -29,12 +30,13 @@ def let_fail(
         faults: With what.
         sample: How many calls of each operation with each fault; None for every one.
         timeout_s: How long it may take.
+        mutant: The deliberate break of the protocol to work with.
 
     Returns:
         What came of it; the figures are printed.
     """
     library = build_shim(folder)
-    request = Request(str(folder / "work"), seed, tuple(operations), tuple(faults), sample)
+    request = Request(str(folder / "work"), seed, tuple(operations), tuple(faults), sample, mutant)
     (folder / "work").mkdir()
     arguments = ("-m", "tests.faults.errno_process", msgspec.json.encode(request).decode())
     told = run_under(library, arguments, timeout_s)

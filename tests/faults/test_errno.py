@@ -25,6 +25,24 @@ def test_a_call_that_fails_loses_nothing(tmp_path: Path, seed: int) -> None:
     assert report.errors.keys() >= {"StorageFull", "StorageFailure"}
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("operation", "fault", "mutant"),
+    [
+        ("move", "full disk", "delete before publish"),
+        ("move", "dead device", "publish and delete in two transactions"),
+        ("move", "EMFILE", "tell errors of the system"),
+    ],
+)
+def test_a_broken_protocol_is_noticed(
+    tmp_path: Path, seed: int, operation: str, fault: str, mutant: str
+) -> None:
+    report = let_fail(tmp_path, seed, (operation,), (fault,), sample=150, timeout_s=110, mutant=mutant)
+    print(report.problems[:1])
+    assert report.problems
+    assert report.injected == report.attempts - 1, "without a failure nothing is wrong"
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("operation", OPERATIONS)
