@@ -22,12 +22,9 @@ import msgspec
 from hybridstore.errors import ArchiveCorrupt, HybridStoreError, StorageFull, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.retention import manager
-from hybridstore.retention.manager import DataRetentionManager
-from hybridstore.retention.verification import examine
-from tests.crash.deleting import read, wrong
 from tests.crash.mutants import MUTANTS
 from tests.crash.shim import SHORT_WRITE, Fired, Kind, Shim
-from tests.faults.failing_work import Case, open_store, prepare, small_steps
+from tests.faults.failing_work import Case, look, open_store, prepare, small_steps
 
 _NEVER = 1 << 40
 _GROWING = Kind.WRITE | Kind.TRUNCATE | Kind.MKDIR | Kind.CREATE | Kind.RENAME
@@ -188,7 +185,7 @@ class Sweep:
         """Say what is wrong after a failure; the work is then done again, in the same store or in a fresh one."""
         if (problem := self._judge_error(error, fault, fired)) is not None:
             return problem
-        if (problem := self._look(done=error is None)) is not None:
+        if (problem := look(self._root, self._case, done=error is None)) is not None:
             return problem
         if again_here:
             self._case.work(database)
@@ -198,7 +195,7 @@ class Sweep:
                 self._case.work(fresh)
             finally:
                 fresh.shutdown()
-        problem = self._look(done=True, tidy=True)
+        problem = look(self._root, self._case, done=True, tidy=True)
         return None if problem is None else f"after it was done again: {problem}"
 
     def _judge_error(self, error: Exception | None, fault: Fault, fired: Fired) -> str | None:
@@ -222,36 +219,6 @@ class Sweep:
         if not (error.hint and error.path and error.path.startswith(str(self._root))):
             return "it does not tell which device is full and what to do"
         return None
-
-    def _look(self, *, done: bool, tidy: bool = False) -> str | None:
-        """Look at the store as a process does that opens it now."""
-        case = self._case
-        database = open_store(self._root, case.now_us)
-        try:
-            found = read(database)
-            if (problem := wrong(case.before, case.always, found)) is not None:
-                return problem
-            if done and found != case.after:
-                return "what is there is not what should be there in the end"
-            if problems := examine(database, "scrub").problems:
-                return "; ".join(problems)
-            return _untidy(database) if tidy else None
-        finally:
-            database.shutdown()
-
-
-def _untidy(database: DatabaseManager) -> str | None:
-    """Say what was left over once everything is done."""
-    retention = DataRetentionManager(database)
-    if due := [*retention.plan(), *retention.plan_merges(), *retention.plan_deletions()]:
-        return f"{due[0]} is still due"
-    if left := retention.status()["open_moves"]:
-        return f"{left[0]} is open"
-    retention.sweep(0)
-    named = {path for (path,) in database.readers.rows("SELECT path FROM archive_files")}
-    files = {path for path in (database.root / "archives").rglob("*") if path.is_file()}
-    strange = {path.relative_to(database.root).as_posix() for path in files} - named
-    return f"{min(strange)} is there for nothing" if strange else None
 
 
 def run(request: Request) -> Report:

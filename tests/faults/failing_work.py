@@ -18,8 +18,9 @@ from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import SchemaManager
 from hybridstore.retention import pace
 from hybridstore.retention.manager import DataRetentionManager
+from hybridstore.retention.verification import examine
 from hybridstore.schema.books import LEDGER
-from tests.crash.deleting import DATASETS, HELD_LATE, Content, create_aged, read
+from tests.crash.deleting import DATASETS, HELD_LATE, Content, create_aged, read, wrong
 from tests.crash.stock import store_config
 from tests.retention.aging import DUE_US, live_until
 from tests.tiered import NOW_US, OLD_DAY, insert, make_rows
@@ -76,6 +77,46 @@ def prepare(name: str, root: Path, seed: int) -> Case:
         seed: Of its content.
     """
     return OPERATIONS[name](root, seed)
+
+
+def look(root: Path, case: Case, *, done: bool, tidy: bool = False) -> str | None:
+    """Look at a store as a process does that opens it now.
+
+    Args:
+        root: Its folder.
+        case: What it was made ready for.
+        done: Whether that is done.
+        tidy: Whether nothing may be left over, either.
+
+    Returns:
+        What is wrong.
+    """
+    database = open_store(root, case.now_us)
+    try:
+        found = read(database)
+        if (problem := wrong(case.before, case.always, found)) is not None:
+            return problem
+        if done and found != case.after:
+            return "what is there is not what should be there in the end"
+        if problems := examine(database, "scrub").problems:
+            return "; ".join(problems)
+        return _untidy(database) if tidy else None
+    finally:
+        database.shutdown()
+
+
+def _untidy(database: DatabaseManager) -> str | None:
+    """Say what was left over once everything is done."""
+    retention = DataRetentionManager(database)
+    if due := [*retention.plan(), *retention.plan_merges(), *retention.plan_deletions()]:
+        return f"{due[0]} is still due"
+    if left := retention.status()["open_moves"]:
+        return f"{left[0]} is open"
+    retention.sweep(0)
+    named = {path for (path,) in database.readers.rows("SELECT path FROM archive_files")}
+    files = {path for path in (database.root / "archives").rglob("*") if path.is_file()}
+    strange = {path.relative_to(database.root).as_posix() for path in files} - named
+    return f"{min(strange)} is there for nothing" if strange else None
 
 
 def _run(database: DatabaseManager) -> None:
