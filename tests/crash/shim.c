@@ -27,6 +27,7 @@
 
 #define FDS_MAX 65536
 #define REAL(name) ((__typeof__(&name))next_of(#name))
+#define CALLS_MAX 65536
 #define SHORT_WRITE (-1)
 
 /* What kind of call it is; the numbers are known to shim.py. */
@@ -42,7 +43,8 @@ static char *paths[FDS_MAX]; /* of descriptors that are open below the root */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int is_armed, is_lasting, error_number, kinds;
-static long fail_at, seen, fired;
+static long fail_at, seen, fired, calls;
+static uint16_t kinds_of[CALLS_MAX]; /* of each call since it was armed */
 static char fired_at[PATH_MAX + 64];
 
 static int log_descriptor = -1, skips_sync;
@@ -67,7 +69,7 @@ void shim_skip_syncs(int yes) { skips_sync = yes; }
 void shim_arm(long n, int number, int of_kinds, int lasting) {
     pthread_mutex_lock(&lock);
     fail_at = n, error_number = number, kinds = of_kinds, is_lasting = lasting;
-    seen = fired = 0;
+    seen = fired = calls = 0;
     fired_at[0] = 0;
     is_armed = 1;
     pthread_mutex_unlock(&lock);
@@ -75,6 +77,14 @@ void shim_arm(long n, int number, int of_kinds, int lasting) {
 
 void shim_disarm(void) { is_armed = 0; }
 long shim_seen(void) { return seen; }
+
+/* How many calls of some kinds there were since it was armed. */
+long shim_count(int of_kinds) {
+    long count = 0;
+    for (long call = 0; call < calls; call++) count += (kinds_of[call] & of_kinds) != 0;
+    return count;
+}
+
 long shim_fired(void) { return fired; }
 const char *shim_fired_at(void) { return fired_at; }
 
@@ -169,6 +179,7 @@ static int failure(int kind, const char *call, const char *path) {
     int found = 0;
     if (!path || !is_armed) return 0;
     pthread_mutex_lock(&lock);
+    if (is_armed && calls < CALLS_MAX) kinds_of[calls++] = (uint16_t)kind;
     if (is_armed && (kind & kinds)) {
         seen++;
         if (is_lasting ? seen >= fail_at : seen == fail_at) {

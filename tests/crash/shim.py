@@ -133,6 +133,7 @@ class Shim:
         self._library = ctypes.CDLL(None)
         self._library.shim_fired_at.restype = ctypes.c_char_p
         self._library.shim_seen.restype = self._library.shim_fired.restype = ctypes.c_long
+        self._library.shim_count.restype = ctypes.c_long
         self._library.shim_watch(os.fsencode(root))
         self._library.shim_skip_syncs(int(skips_syncs))
 
@@ -152,6 +153,14 @@ class Shim:
         self._library.shim_disarm()
         first: bytes = self._library.shim_fired_at()
         return Fired(self._library.shim_seen(), self._library.shim_fired(), os.fsdecode(first))
+
+    def count(self, kinds: Kind) -> int:
+        """Return how many calls there were since it was armed.
+
+        Args:
+            kinds: Of which kinds.
+        """
+        return int(self._library.shim_count(int(kinds)))
 
     def record(self, log: Path) -> None:
         """Begin to write down what happens to files.

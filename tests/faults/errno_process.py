@@ -27,6 +27,8 @@ from tests.crash.shim import SHORT_WRITE, Fired, Kind, Shim
 from tests.faults.failing_work import Case, look, open_store, prepare, small_steps
 
 _NEVER = 1 << 40
+_CLEAN_MIN = 5
+"""A sweep ends after so many attempts without a failure: not every run makes as many calls."""
 _GROWING = Kind.WRITE | Kind.TRUNCATE | Kind.MKDIR | Kind.CREATE | Kind.RENAME
 
 
@@ -116,6 +118,7 @@ class Sweep:
         self._root = folder / "root"
         self._shim = Shim(self._root, skips_syncs=True)
         self._report = report
+        self._counts: dict[str, int] = {}
         self._case: Case = prepare(name, self._template, seed)
 
     def sample(self, fault_name: str, count: int, rng: random.Random, *, stops: bool = False) -> None:
@@ -127,7 +130,9 @@ class Sweep:
             rng: Draws them.
             stops: Whether the first problem is enough.
         """
-        calls = self._attempt(fault_name, _NEVER).seen
+        if not self._counts:
+            self._attempt(fault_name, _NEVER)
+        calls = self._counts[fault_name]
         for number in rng.sample(range(1, calls + 1), min(count, calls)):
             self._attempt(fault_name, number)
             if stops and self._report.problems:
@@ -140,10 +145,12 @@ class Sweep:
         Args:
             fault_name: With what.
         """
-        number = 1
-        while self._attempt(fault_name, number).fired:
+        number = last = 0
+        while number - last < _CLEAN_MIN:
             number += 1
-        self._report.calls.setdefault(self._name, {})[fault_name] = number - 1
+            if self._attempt(fault_name, number).fired:
+                last = number
+        self._report.calls.setdefault(self._name, {})[fault_name] = last
 
     def _attempt(self, fault_name: str, number: int) -> Fired:
         fault = FAULTS[fault_name]
@@ -159,6 +166,8 @@ class Sweep:
             except Exception as raised:  # noqa: BLE001  what it may be is judged below
                 error = raised
             fired = self._shim.disarm()
+            if not fired.fired:
+                self._counts = {other: self._shim.count(one.kinds) for other, one in FAULTS.items()}
             try:
                 problem = self._judge(
                     database, error, fault, fired, again_here=fault.lasts or bool(number % 2)
