@@ -87,15 +87,16 @@ class Offloader:
         self._database.writer.call(_prove, file, url, durability="full")
         self._on_step("proven")
 
-    def evict(self, grace_s: float = EVICT_GRACE_S) -> int:
+    def evict(self, grace_s: float | None = None) -> int:
         """Delete copies of what is in an object store until the rest fits the cache: what was not used longest first.
 
         Args:
-            grace_s: Copies that were used since stay.
+            grace_s: Copies that were used since stay; None means :data:`EVICT_GRACE_S`.
 
         Returns:
             Bytes freed.
         """
+        grace_s = EVICT_GRACE_S if grace_s is None else grace_s
         _clear_fetches(self._database.root, grace_s)
         copies = []
         statement = self._database.statements["offloaded_files"]

@@ -19,9 +19,9 @@ from unittest.mock import patch
 
 import msgspec
 
-from hybridstore.errors import ArchiveCorrupt, HybridStoreError, StorageFull, StoreCorrupt
+from hybridstore.errors import ArchiveCorrupt, ArchiveUnreachable, HybridStoreError, StorageFull, StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.retention import manager
+from hybridstore.retention import rewriting_desk
 from tests.crash.mutants import MUTANTS
 from tests.crash.shim import SHORT_WRITE, Fired, Kind, Shim
 from tests.faults.failing_work import Case, look, open_store, prepare, small_steps
@@ -59,7 +59,7 @@ FAULTS = {
 _MUTANTS: dict[str, Callable[[], Any]] = {
     **MUTANTS,
     "tell errors of the system": lambda: patch.object(
-        manager, "telling_failures", lambda *_what: nullcontext()
+        rewriting_desk, "telling_failures", lambda *_what: nullcontext()
     ),
 }
 
@@ -223,6 +223,8 @@ class Sweep:
         return self._judge_full(error) if fault.error == errno.ENOSPC else None
 
     def _judge_full(self, error: HybridStoreError) -> str | None:
+        if isinstance(error, ArchiveUnreachable) and "No space left" in error.message:
+            return None  # the object store's device, which its own library tells of
         if not isinstance(error, StorageFull):
             return "a full disk is told as something else"
         if not (error.hint and error.path and error.path.startswith(str(self._root))):

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import msgspec
+
+from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.reading import FileVerifier
 from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.config import RetentionPolicy
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import SchemaManager
-from hybridstore.retention import pace
+from hybridstore.retention import offload, pace
 from hybridstore.retention.manager import DataRetentionManager
 from hybridstore.retention.verification import examine
 from hybridstore.schema.books import LEDGER
@@ -93,6 +97,7 @@ def look(root: Path, case: Case, *, done: bool, tidy: bool = False) -> str | Non
     """
     database = open_store(root, case.now_us)
     try:
+        _fetch(database)
         found = read(database)
         if (problem := wrong(case.before, case.always, found)) is not None:
             return problem
@@ -103,6 +108,13 @@ def look(root: Path, case: Case, *, done: bool, tidy: bool = False) -> str | Non
         return _untidy(database) if tidy else None
     finally:
         database.shutdown()
+
+
+def _fetch(database: DatabaseManager) -> None:
+    """Have a copy of what is elsewhere, as any reader has."""
+    rows = database.readers.rows(database.statements["offloaded_files"])
+    files = (ArchiveFile.from_row(row) for row in rows)
+    FileVerifier(database.root).paths(file for file in files if file.replaced_seq is None)
 
 
 def _untidy(database: DatabaseManager) -> str | None:
@@ -153,6 +165,21 @@ def _merge_month(root: Path, seed: int) -> Case:
 def _merge_year(root: Path, seed: int) -> Case:
     content = _fill(root, seed, 14, OLD_DAY, 30, _YEAR_DUE_US - 31 * DAY_US)
     return _kept(content, _YEAR_DUE_US)
+
+
+def _offload(root: Path, seed: int) -> Case:
+    content = _fill(root, seed, 14, OLD_DAY, 3, _MONTH_DUE_US)
+
+    def work(database: DatabaseManager) -> None:
+        elsewhere = (database.root / "elsewhere").as_uri()
+        msgspec.structs.force_setattr(
+            database.config, "archive_url", elsewhere
+        )  # else decided when a store is made
+        msgspec.structs.force_setattr(database.config, "archive_cache_mb", 0)
+        with patch.object(offload, "EVICT_GRACE_S", -60):
+            DataRetentionManager(database).run()
+
+    return _kept(content, _MONTH_DUE_US, work)
 
 
 def _overflow(root: Path, seed: int) -> Case:
@@ -223,6 +250,7 @@ OPERATIONS: dict[str, Callable[[Path, int], Case]] = {
     "move": _move,
     "merge a month": _merge_month,
     "merge a year": _merge_year,
+    "offload": _offload,
     "overflow": _overflow,
     "delete": _delete,
     "restore": _restore,

@@ -189,7 +189,8 @@ def test_status_tells_what_is_due_open_and_archived(
 ) -> None:
     assert manager.status() == {
         "due_rows": 100, "due_merges": 0, "due_deletions": 0, "holds": 0, "clock_doubt": None, "open_moves": [],
-        "archived": {}, "tiers": {}, "replaced_files": 0, "leases": [], "audit_entries": 0,
+        "archived": {}, "tiers": {}, "replaced_files": 0, "leases": [], "audit_entries": 0, "due_offloads": 0,
+        "offloaded": {},
     }  # fmt: skip
     during: list[dict[str, object]] = []
     manager.run(on_step=lambda name: during.append(manager.status()) if name == "named" else None)

@@ -20,7 +20,8 @@ from hybridstore.durable import sha256_file, telling_failures
 from hybridstore.errors import StorageFailure, StorageFull, StoreError
 from hybridstore.hot.connection import own_connection
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.retention.manager import LOCK_NAME, DataRetentionManager
+from hybridstore.retention.manager import DataRetentionManager
+from hybridstore.retention.rewriting_desk import LOCK_NAME
 from hybridstore.retention.verification import examine
 from hybridstore.schema.books import LEDGER
 from hybridstore.schema.market import MARKET_TRADES
