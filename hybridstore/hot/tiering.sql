@@ -158,6 +158,18 @@ UPDATE dataset_state SET deleted_until_us = max(coalesce(deleted_until_us, 0), ?
 -- Before which moment rows of a dataset were deleted by policy.
 SELECT deleted_until_us FROM dataset_state WHERE dataset = ?
 
+-- name: note_incomplete
+-- Rows of a dataset were deleted, erased or brought back by this commit: what was known before cannot be told any more.
+UPDATE dataset_state SET incomplete_before_us = max(coalesce(incomplete_before_us, 0), ?) WHERE dataset = ?
+
+-- name: incomplete_before
+-- Since which moment all that was known of a dataset is there.
+SELECT incomplete_before_us FROM dataset_state WHERE dataset = ?
+
+-- name: corrections_behind
+-- What rows of a dataset were before they were corrected, behind a correction.
+SELECT row_id, new_row_id, old_row FROM corrections NOT INDEXED WHERE id > :since_id AND dataset = :dataset ORDER BY id
+
 -- name: correction_ids
 -- Which rows of a dataset were corrected.
 SELECT id, row_id, new_row_id FROM corrections INDEXED BY corrections_by_dataset_row_id WHERE dataset = ?

@@ -202,7 +202,7 @@ class Eraser:
     def _forget(self, found: _Found) -> None:
         """Forget old versions and keys first: were they left behind by a crash, nothing would find them again."""
         dataset = found.dataset
-        self._steps("forget_correction", [(number,) for number in found.versions])
+        self._steps(dataset.name, "forget_correction", [(number,) for number in found.versions])
         if dataset.remembers_keys:
             for file in found.files:
                 for day in range(file.time_min_us // DAY_US, file.time_max_us // DAY_US + 1):
@@ -220,7 +220,7 @@ class Eraser:
         rows = rows.filter(pc.is_in(rows.column(ROW_ID), value_set=pa.array(sorted(ids), pa.int64())))
         if rows.num_rows:
             listed = msgspec.json.encode(key_hashes(dataset, rows).tolist()).decode()
-            self._steps("forget_keys", [{"hashes": listed, "day": day}])
+            self._steps(dataset.name, "forget_keys", [{"hashes": listed, "day": day}])
 
     def _replace(self, dataset: Dataset, file: ArchiveFile, column: str, value: str, reason: str) -> None:
         order = Order("erase", file.dataset, file.tier, file.start_us, file.end_us, (file,))
@@ -254,11 +254,11 @@ class Eraser:
         if found.dataset.tiering is None:
             self._database.writer.call(_erase, name, statements["erase"], [(value,)], durability="full")
             return
-        self._steps(statements["erase_row"], [(number,) for number in found.hot_ids], name)
+        self._steps(name, statements["erase_row"], [(number,) for number in found.hot_ids])
         superseded = [(name, number) for number in found.archived_ids]
-        self._steps("forget_superseded", superseded)
+        self._steps(name, "forget_superseded", superseded)
 
-    def _steps(self, statement: str, what: list[Any], dataset: str = "") -> None:
+    def _steps(self, dataset: str, statement: str, what: list[Any]) -> None:
         pace, position = Pace(), 0
         while position < len(what):
             some = what[position : position + pace.step_rows]
@@ -283,13 +283,13 @@ def _is_within(time_us: int, spans: Iterable[Span]) -> bool:
 
 
 def _erase(session: WriteSession, dataset: str, statement: str, what: list[Any]) -> tuple[float, float, int]:
-    """Delete rows and overwrite where they were."""
+    """Delete rows, or what is kept of them, and overwrite where they were."""
     begun_s = time.perf_counter()
     session.connection.pragma("secure_delete", value=True)
     try:
         session.executemany(session.sql.get(statement, statement), what)
-        if dataset:  # copies of the table in memory are made anew
-            session.run("note_mutation", (dataset,))
+        session.run("note_mutation", (dataset,))  # copies of the table in memory are made anew
+        session.run("note_incomplete", (session.ts_us, dataset))
     finally:
         session.connection.pragma("secure_delete", value=False)
     return begun_s, time.perf_counter() - begun_s, session.seq

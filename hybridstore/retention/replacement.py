@@ -145,6 +145,8 @@ def replace_files(
     for file in files:
         counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
         session.run("insert_archive_files", counted.as_row())
+    if replacement.kind != "merge":  # the rows are not the same as before
+        session.run("note_incomplete", (session.ts_us, replacement.dataset))
     rows = sum(file.row_count for file in files)
     session.run("finish_replacement", ("done", rows, session.ts_us, replacement.replacement_id))
     record(session, replacement.kind, {"replacement_id": replacement.replacement_id, **detail})

@@ -205,6 +205,12 @@ DATASET_STATE = Dataset(
         ),
         Column("declaration", _NAME, "Hash of the declaration its table was made from."),
         Column("deleted_until_us", _INTEGER, "Rows before it were deleted by policy, us UTC.", nullable=True),
+        Column(
+            "incomplete_before_us",
+            _INTEGER,
+            "What was known before this commit is not all there: rows were deleted, erased or restored by it, us UTC.",
+            nullable=True,
+        ),
     ),
     key=("dataset",),
 )
