@@ -165,17 +165,18 @@ class TradingBotStorageSystem(AsyncDesk):
         """
         return BotView(self, bot, account, strategy)
 
-    async def sql(self, query: str, /, **params: object) -> Result:
+    async def sql(self, query: str, /, *, as_known_at: Moment | None = None, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot, off the event loop.
 
         Args:
             query: A SELECT over datasets by name, in DuckDB's SQL; parameters as ``$name``.
+            as_known_at: As the store knew things then; None means now. See :meth:`HybridStore.snapshot`.
             **params: The parameters.
 
         Returns:
             The result: ``.pl() .arrow() .df() .rows()``.
         """
-        return await asyncio.to_thread(self.store.sql, query, **params)
+        return await asyncio.to_thread(partial(self.store.sql, query, as_known_at=as_known_at, **params))
 
     def subscribe(
         self,
@@ -229,6 +230,7 @@ class TradingBotStorageSystem(AsyncDesk):
         end: Moment | None = None,
         symbol: str | None = None,
         account: str | None = None,
+        as_known_at: Moment | None = None,
     ) -> pl.LazyFrame:
         """Read rows of a dataset over every tier as a polars LazyFrame; it is made in a thread.
 
@@ -238,13 +240,13 @@ class TradingBotStorageSystem(AsyncDesk):
             end: To, exclusive.
             symbol: Only this market (or asset).
             account: Only this account.
+            as_known_at: As the store knew things then; None means now. See :meth:`HybridStore.snapshot`.
 
         Returns:
             The rows; filters and projections are pushed down.
         """
-        return await asyncio.to_thread(
-            partial(self.store.scan, dataset, start=start, end=end, symbol=symbol, account=account)
-        )
+        scan = partial(self.store.scan, dataset, start=start, end=end, symbol=symbol, account=account)
+        return await asyncio.to_thread(scan, as_known_at=as_known_at)
 
     async def cleanup_old_data(self) -> MoveReport:
         """Move rows that are old enough into their archives, in a process of its own. A move under way is waited for.

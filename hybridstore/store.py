@@ -232,20 +232,11 @@ class HybridStore(Desk):
             The fill, or None where there is none.
         """
         last = self.trades.last(symbol, account)
-        return last if last is not None else self._last_archived_trade(symbol, account)
+        if last is not None or not self.trades.archived():
+            return last
+        from hybridstore.analytics.last_trade import last_trade
 
-    def _last_archived_trade(self, symbol: str, account: str) -> Trade | None:
-        if not self.trades.archived():
-            return None
-        with self.analytics.snapshot() as moment:
-            trades = moment.scan("trades", symbol=symbol, account=account)
-        last = (
-            trades.remove(amount=0)
-            .top_k(1, by=["executed_at", "id"])
-            .select(Trade.__struct_fields__)
-            .collect()
-        )
-        return Trade(**last.row(0, named=True)) if last.height else None
+        return last_trade(self.analytics, symbol, account)
 
     def for_bot(
         self, bot: str, *, account: str = DEFAULT_ACCOUNT, strategy: str | None = None
@@ -262,17 +253,18 @@ class HybridStore(Desk):
         """
         return BotView(self, bot, account, strategy)
 
-    def sql(self, query: str, /, **params: object) -> Result:
+    def sql(self, query: str, /, *, as_known_at: Moment | None = None, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot.
 
         Args:
             query: A SELECT over datasets by name, in DuckDB's SQL; parameters as ``$name``.
+            as_known_at: As the store knew things then; None means now. See :meth:`snapshot`.
             **params: The parameters.
 
         Returns:
             The result: ``.pl() .arrow() .df() .rows()``.
         """
-        return self.analytics.sql(query, params=params)
+        return self.analytics.sql(query, params=params, as_known_at=as_known_at)
 
     def scan(
         self,
@@ -282,6 +274,7 @@ class HybridStore(Desk):
         end: Moment | None = None,
         symbol: str | None = None,
         account: str | None = None,
+        as_known_at: Moment | None = None,
     ) -> pl.LazyFrame:
         """Read rows of a dataset over every tier as a polars LazyFrame.
 
@@ -291,20 +284,27 @@ class HybridStore(Desk):
             end: To, exclusive.
             symbol: Only this market (or asset).
             account: Only this account.
+            as_known_at: As the store knew things then; None means now. See :meth:`snapshot`.
 
         Returns:
             The rows; filters and projections are pushed down. They can be collected for a week, or until the store is
             closed: their files stay that long.
         """
-        return self.analytics.scan(dataset, start=start, end=end, symbol=symbol, account=account)
+        return self.analytics.scan(
+            dataset, start=start, end=end, symbol=symbol, account=account, as_known_at=as_known_at
+        )
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
+    def snapshot(self, *, as_known_at: Moment | None = None) -> AbstractContextManager[Snapshot]:
         """Hold one moment over several questions.
+
+        Args:
+            as_known_at: Rows that were committed up to then, in the versions of then. A dataset without history, or
+                that lost some since, is refused; see :meth:`hybridstore.analytics.session.Analytics.snapshot`.
 
         Returns:
             A context manager that gives the snapshot.
         """
-        return self.analytics.snapshot()
+        return self.analytics.snapshot(as_known_at=as_known_at)
 
     # -- events -------------------------------------------------------------------------------------------------
 

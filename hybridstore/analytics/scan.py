@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hybridstore.errors import InvalidValue
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.dataset import ROW_ID, Dataset
+from hybridstore.schema.feed import RECORDED_AT
 from hybridstore.schema.types import LogicalType, check_timestamp, moment
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def lazy_rows(
     superseded: Sequence[int],
     bounds: Bounds,
     columns: Sequence[str] | None,
+    known_us: int | None = None,
 ) -> pl.LazyFrame:
     """Join files and hot rows of one moment.
 
@@ -92,6 +94,7 @@ def lazy_rows(
         superseded: Row numbers in files that no longer count.
         bounds: Which rows.
         columns: Which columns; None means all.
+        known_us: Rows in files that were committed later do not count, us UTC; None means that all do.
 
     Returns:
         The rows, in no particular order.
@@ -112,6 +115,8 @@ def lazy_rows(
         parts.append(pl.scan_parquet(path, **options).filter(pl.col(ROW_ID) <= visible_through))
     if superseded:
         parts = [part.filter(~pl.col(ROW_ID).is_in(list(superseded))) for part in parts]
+    if known_us is not None:
+        parts = [part.filter(pl.col(RECORDED_AT) <= moment(known_us)) for part in parts]
     if hot.num_rows or not parts:
         rows = pl.from_arrow(hot)
         assert isinstance(rows, pl.DataFrame)

@@ -14,7 +14,9 @@ from hybridstore.archive.reading import FileVerifier
 from hybridstore.durable import write_error
 from hybridstore.hot.arrow_copy import ArrowCopy
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.earlier import EarlierSnapshot
 from hybridstore.hot.snapshot import HotSnapshot
+from hybridstore.schema.types import check_timestamp
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,7 +59,12 @@ class Analytics:
         self._leasing = threading.Lock()
 
     def sql(
-        self, query: str, *, params: Mapping[str, object] | None = None, timeout_s: float | None = None
+        self,
+        query: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        timeout_s: float | None = None,
+        as_known_at: object = None,
     ) -> Result:
         """Ask one SQL question over every tier, in one snapshot.
 
@@ -65,6 +72,7 @@ class Analytics:
             query: A SELECT over datasets by name, in DuckDB's SQL; parameters as ``$name``.
             params: The parameters by name.
             timeout_s: After how many seconds to give up; None means the store's own limit.
+            as_known_at: As the store knew things then; see :meth:`snapshot`.
 
         Returns:
             The answer.
@@ -75,7 +83,7 @@ class Analytics:
             QueryTimeout: It was cancelled or ran out of time or memory.
             ArchiveCorrupt: An archived file it needs is missing or changed.
         """
-        with self.snapshot() as snapshot:
+        with self.snapshot(as_known_at=as_known_at) as snapshot:
             return snapshot.ask_last(query, params=params, timeout_s=timeout_s)
 
     def scan(
@@ -87,6 +95,7 @@ class Analytics:
         symbol: str | None = None,
         account: str | None = None,
         columns: Sequence[str] | None = None,
+        as_known_at: object = None,
     ) -> pl.LazyFrame:
         """Read rows of a dataset over every tier as a polars LazyFrame.
 
@@ -98,24 +107,39 @@ class Analytics:
             symbol: Only this market (or asset).
             account: Only this account.
             columns: Only these columns; None means all.
+            as_known_at: As the store knew things then; see :meth:`snapshot`.
 
         Returns:
             The rows, in no particular order; filters and projections are pushed down into the files. They can be
             collected for a week, or until the store is closed; their files stay that long.
         """
-        with self.snapshot() as snapshot:
+        with self.snapshot(as_known_at=as_known_at) as snapshot:
             self._keep_files(snapshot.seq)
             return snapshot.scan(
                 dataset, start=start, end=end, symbol=symbol, account=account, columns=columns
             )
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, *, as_known_at: object = None) -> Snapshot:
         """Hold one moment over several questions.
 
+        Args:
+            as_known_at: An earlier moment: an aware datetime, ISO 8601 text with a zone, microseconds, or seconds as
+                ``time.time()`` gives them. Rows are those that were committed up to then, in the versions of then.
+                None means the present.
+
         Returns:
-            A context manager that gives the snapshot.
+            A context manager that gives the snapshot. As known at an earlier moment, entering it raises InvalidValue
+            where that has not come yet. A question raises InvalidValue about a dataset that keeps no history, and
+            NotFound about one of which rows were deleted or erased since.
+
+        Raises:
+            InvalidValue: It is no moment.
         """
-        hot = HotSnapshot(self._database, self._copy)
+        if as_known_at is None:
+            hot = HotSnapshot(self._database, self._copy)
+        else:
+            known_us = check_timestamp(as_known_at, "as_known_at")
+            hot = EarlierSnapshot(self._database, self._copy, known_us)
         note = self._database.note_query
         return Snapshot(self._engine, hot, self._verifier, self._database.registry, self._timeout_s, note)
 

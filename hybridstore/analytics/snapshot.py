@@ -205,7 +205,8 @@ class Snapshot:
         files = prune(self._files(dataset), start_us=bounds.start_us, end_us=bounds.end_us, symbol=symbol)
         complete, publishing = self._paths(files)
         superseded = self._hot.superseded(dataset)
-        return lazy_rows(declared, complete, publishing, self._hot.hot(dataset), superseded, bounds, columns)
+        rows, known_us = self._hot.hot(dataset), self._hot.known_us
+        return lazy_rows(declared, complete, publishing, rows, superseded, bounds, columns, known_us)
 
     def _needed(self, question: Question, name: str, params: Mapping[str, object]) -> list[ArchiveFile]:
         """Return the files that may hold rows the question needs."""
@@ -241,5 +242,6 @@ class Snapshot:
         if rows.num_rows or all(file.column_count < width for file in files):
             relation = _HOT.format(dataset.name)
             cursor.register(relation, rows)
-        select = view_select(dataset, shown, relation, superseded=superseded)
+        known_us = self._hot.known_us
+        select = view_select(dataset, shown, relation, superseded=superseded, known_us=known_us)
         self._engine.run(cursor, QUERIES["create_view"].format(name=dataset.name, select=select))

@@ -30,11 +30,13 @@ class HotSnapshot:
     Attributes:
         seq: Number of the last commit of the moment.
         ts_us: Time of that commit, us UTC.
+        known_us: Rows of files that were committed later do not count, us UTC; None means that all do.
     """
 
     def __init__(self, database: DatabaseManager, copy: ArrowCopy) -> None:
         self.seq = 0
         self.ts_us = 0
+        self.known_us: int | None = None
         self._database = database
         self._copy = copy
         self._transaction: ReadTransaction | None = None

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hybridstore.schema.dataset import ROW_ID, Dataset
+from hybridstore.schema.feed import RECORDED_AT
 from hybridstore.schema.sqlite import quote_text
+from hybridstore.schema.types import moment
 
 
 class Shown(NamedTuple):
@@ -25,7 +27,12 @@ class Shown(NamedTuple):
 
 
 def view_select(
-    dataset: Dataset, files: Iterable[Shown], hot: str | None, *, superseded: Sequence[int] = ()
+    dataset: Dataset,
+    files: Iterable[Shown],
+    hot: str | None,
+    *,
+    superseded: Sequence[int] = (),
+    known_us: int | None = None,
 ) -> str:
     """Return the SELECT that shows each row of a dataset exactly once.
 
@@ -35,11 +42,15 @@ def view_select(
         hot: Name of the relation with the hot rows, or None where there are none. Where no file has all columns there
             must be one, for their types.
         superseded: Row numbers in files that no longer count.
+        known_us: Rows in files that were committed later do not count, us UTC; None means that all do.
 
     Returns:
         A SELECT with the dataset's stored columns.
     """
-    counts = f"{ROW_ID} NOT IN ({', '.join(str(int(row)) for row in superseded)})" if superseded else "true"
+    conditions = [f"{ROW_ID} NOT IN ({', '.join(str(int(row)) for row in superseded)})"] if superseded else []
+    if known_us is not None:
+        conditions.append(f"{RECORDED_AT} <= TIMESTAMPTZ {quote_text(moment(known_us).isoformat())}")
+    counts = " AND ".join(conditions) or "true"
     complete: dict[int, list[str]] = defaultdict(list)
     parts = []
     for file in files:
