@@ -113,7 +113,7 @@ def hot_rows(database: DatabaseManager, dataset: Dataset) -> dict[int, Row]:
     """Return the hot rows as apsw gives them, decoded one by one, by row number."""
     with database.readers.transaction() as transaction:
         stored = transaction.rows(f"SELECT {', '.join(dataset.stored_names)} FROM {dataset.name}")
-    return {row[0]: tuple(map(_decoded, dataset.columns, row[1:])) for row in stored}
+    return {row[0]: tuple(map(decoded, dataset.columns, row[1:])) for row in stored}
 
 
 def table_rows(dataset: Dataset, table: Any) -> dict[int, Row]:
@@ -138,7 +138,7 @@ def all_rows(database: DatabaseManager, dataset: Dataset) -> dict[int, Row]:
             (dataset.name,),
         )
         stored = transaction.rows(f"SELECT {', '.join(dataset.stored_names)} FROM {dataset.name}")
-    found = {row[0]: tuple(map(_decoded, dataset.columns, row[1:])) for row in stored}
+    found = {row[0]: tuple(map(decoded, dataset.columns, row[1:])) for row in stored}
     for path, through in manifest:
         with pq.ParquetFile(database.root / path) as file:
             rows = table_rows(dataset, file.read())
@@ -186,7 +186,8 @@ def _make_unique(dataset: Dataset, values: dict[str, Any], number: int) -> None:
                 values[column.name] = f"key {number}"
 
 
-def _decoded(column: Column, value: Any) -> Any:
+def decoded(column: Column, value: Any) -> Any:
+    """Return what a stored form stands for; a time stays microseconds."""
     if value is None:
         return None
     if column.type is LogicalType.MONEY:
