@@ -165,7 +165,7 @@ class TradingBotStorageSystem(AsyncDesk):
         """
         return BotView(self, bot, account, strategy)
 
-    async def sql(self, query: str, /, *, as_known_at: Moment | None = None, **params: object) -> Result:
+    async def sql(self, query: str, /, *, as_known_at: object = None, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot, off the event loop.
 
         Args:

@@ -253,7 +253,7 @@ class HybridStore(Desk):
         """
         return BotView(self, bot, account, strategy)
 
-    def sql(self, query: str, /, *, as_known_at: Moment | None = None, **params: object) -> Result:
+    def sql(self, query: str, /, *, as_known_at: object = None, **params: object) -> Result:
         """Ask one SQL question over every tier, in one snapshot.
 
         Args:

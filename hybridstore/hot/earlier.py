@@ -156,7 +156,7 @@ def _versions(
     transaction: ReadTransaction, statements: Mapping[str, str], dataset: Dataset, known_us: int
 ) -> Versions:
     """Read what corrections behind a moment changed; the first one of each row says what it was at the moment."""
-    since_id = _last_correction(transaction, statements, known_us)
+    since_id = last_correction(transaction, statements, known_us)
     rows = transaction.rows(statements["corrections_behind"], {"since_id": since_id, "dataset": dataset.name})
     form = RowForm(dataset, Wanted())
     committed = dataset.stored_names.index(RECORDED_AT)
@@ -181,8 +181,17 @@ def _identity(dataset: Dataset) -> Callable[[int, Stored], Hashable]:
     return lambda _number, version: tuple([version[place] for place in places])
 
 
-def _last_correction(transaction: ReadTransaction, statements: Mapping[str, str], ts_us: int) -> int:
-    """Return the number of the last correction up to a moment: they are numbered in the order of their times."""
+def last_correction(transaction: ReadTransaction, statements: Mapping[str, str], ts_us: int) -> int:
+    """Find a moment among the corrections, which are numbered in the order of their times.
+
+    Args:
+        transaction: The moment of the store to read.
+        statements: The named SQL of the hot path.
+        ts_us: The moment to find, us UTC.
+
+    Returns:
+        A number: corrections up to it are of that moment or earlier, those behind it are later.
+    """
     back = statements["feed_back_corrections"]
 
     def at(number: int) -> tuple[int, int]:
