@@ -174,6 +174,11 @@ SELECT row_id, new_row_id, old_row FROM corrections NOT INDEXED WHERE id > :sinc
 -- Which rows of a dataset were corrected.
 SELECT id, row_id, new_row_id FROM corrections INDEXED BY corrections_by_dataset_row_id WHERE dataset = ?
 
+-- name: corrections_with
+-- Corrections of rows that had or have a value in a column, and the times of both versions.
+SELECT id, old_row ->> :time, new_row ->> :time FROM corrections INDEXED BY corrections_by_dataset_row_id
+WHERE dataset = :dataset AND (old_row ->> :column = :value OR new_row ->> :column = :value)
+
 -- name: forget_correction
 -- The content of a row that was deleted goes with it.
 DELETE FROM corrections WHERE id = ?

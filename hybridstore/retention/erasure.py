@@ -133,7 +133,7 @@ class Eraser:
         holds = [Hold(*row) for row in self._database.readers.rows(self._database.statements["active_holds"])]
         self._known_holds = {hold.hold_id for hold in holds}
         found = [self._find(dataset, column, value, holds) for dataset in self._having(column, datasets)]
-        found = [one for one in found if one.hot_rows or one.archived_ids]
+        found = [one for one in found if one.hot_rows or one.archived_ids or one.versions]
         if not dry_run:
             for one in found:
                 self._forget(one)
@@ -162,12 +162,14 @@ class Eraser:
 
     def _find(self, dataset: Dataset, column: str, value: str, holds: Iterable[Hold]) -> _Found:
         statements = erasing_statements(dataset, column)
+        versions = self._versions(dataset, column, value)
         if dataset.tiering is None:
             count = self._database.readers.rows(statements["count"], (value,))
-            return _Found(dataset, [], count[0][0], [], set(), [])
+            return _Found(dataset, [], count[0][0], [], set(), list(versions))
         held = held_spans(holds, dataset.name)
         hot = self._database.readers.rows(statements["find"], (value,))
-        is_held = any(_is_within(at, held) for _, at in hot)
+        times = [at for _, at in hot] + [at for both in versions.values() for at in both]
+        is_held = any(_is_within(at, held) for at in times)
         files, archived_ids = [], set()
         for file in self._replacer.files():
             if file.dataset != dataset.name:
@@ -185,8 +187,15 @@ class Eraser:
             )
         ids = {row[0] for row in hot} | archived_ids
         corrected = self._database.readers.rows(self._database.statements["correction_ids"], (dataset.name,))
-        versions = [number for number, *both in corrected if not ids.isdisjoint(both)]
-        return _Found(dataset, [row[0] for row in hot], len(hot), files, archived_ids, versions)
+        gone = {number for number, *both in corrected if not ids.isdisjoint(both)} | versions.keys()
+        return _Found(dataset, [row[0] for row in hot], len(hot), files, archived_ids, sorted(gone))
+
+    def _versions(self, dataset: Dataset, column: str, value: str) -> dict[int, list[int]]:
+        """Return corrections of rows that had the value or got it, with the times of both versions."""
+        time_column = dataset.tiering.time if dataset.tiering else column
+        asked = {"dataset": dataset.name, "column": column, "value": value, "time": time_column}
+        rows = self._database.readers.rows(self._database.statements["corrections_with"], asked)
+        return {number: [at for at in both if isinstance(at, int)] for number, *both in rows}
 
     def _matching(self, dataset: Dataset, file: ArchiveFile, column: str, value: str) -> pa.Table:
         """Return row number, time and key of a file's rows that are to go."""

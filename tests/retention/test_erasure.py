@@ -108,6 +108,35 @@ def test_not_even_the_bytes_are_left(store: HybridStore) -> None:
     assert holders == []
 
 
+def test_a_version_that_was_corrected_away_goes_too(store: HybridStore) -> None:
+    """No row has the value any more; what the rows were before they were corrected does."""
+    entry = {"account": OTHER, "entry_id": "e", "type": "deposit", "amount": 1, "occurred_at": NOW_US}
+    metric = ("all", "2026", "-", "sharpe")
+    for reference, value in (("secret-9", 0.5), ("plain", 0.25)):
+        store.record_ledger_entries([{**entry, "asset": "BTC", "reference": reference}])
+        store.insert("performance_metrics", [(*metric, "1", value, 365, None, 9)])
+
+    def left() -> list[tuple[Any, ...]]:
+        asked = "SELECT count(*) FROM corrections WHERE old_row LIKE '%secret-9%'"
+        return store.database.readers.rows(asked)
+
+    who: dict[str, Any] = {"reason": "request 13", "ordered_by": "officer"}
+    assert left() == [(1,)]
+    hold = store.retention.hold("ledger", NOW_US, NOW_US + 1, reason="case", held_by="counsel")
+    with pytest.raises(Conflict, match="under a legal hold"):
+        store.retention.erase("reference", "secret-9", **who)
+    store.retention.release(hold.hold_id, released_by="counsel")
+    (erased,) = store.retention.erase("reference", "secret-9", **who).erased
+    assert (erased.dataset, erased.hot_rows, erased.archived_rows, erased.versions) == ("ledger", 0, 0, 1)
+    assert left() == [(0,)]
+    (erased,) = store.retention.erase("scope", "all", **who).erased
+    assert (erased.dataset, erased.hot_rows, erased.versions) == ("performance_metrics", 1, 1)
+    assert store.database.readers.rows(
+        "SELECT count(*) FROM corrections WHERE dataset = 'performance_metrics'"
+    ) == [(0,)]
+    assert examine(store.database, "scrub").problems == ()
+
+
 def test_what_is_erased_may_come_again(store: HybridStore) -> None:
     _erase(store)
     store.record_fill("BTC/USDT", "buy", "100", "2", trade_id=f"{WHO}-old", account=WHO, executed_at=NOW_US)
