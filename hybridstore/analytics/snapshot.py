@@ -202,6 +202,7 @@ class Snapshot:
         """
         declared = self._registry[dataset]
         bounds = check_bounds(declared, start, end, symbol, account)
+        self._hot.require(dataset, bounds.start_us)
         files = prune(self._files(dataset), start_us=bounds.start_us, end_us=bounds.end_us, symbol=symbol)
         complete, publishing = self._paths(files)
         superseded = self._hot.superseded(dataset)
@@ -211,6 +212,7 @@ class Snapshot:
     def _needed(self, question: Question, name: str, params: Mapping[str, object]) -> list[ArchiveFile]:
         """Return the files that may hold rows the question needs."""
         wanted = wanted_rows(question.tree, self._registry[name], params)
+        self._hot.require(name, wanted.start_us)
         return prune(self._files(name), **wanted._asdict())
 
     def _files(self, dataset: str) -> list[ArchiveFile]:

@@ -8,7 +8,7 @@ it, because they change neither rows nor their numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hybridstore.errors import InvalidValue, NotFound
 from hybridstore.hot.arrow_copy import ArrowCopy
@@ -44,8 +44,8 @@ class Versions(NamedTuple):
 class EarlierSnapshot(HotSnapshot):
     """What was known at an earlier moment, held in a ``with`` block. Safe in several threads.
 
-    The manifest is that of the present; whoever reads its files leaves out the rows that were committed later than
-    ``known_us``, and those that :meth:`superseded` names.
+    What a question needs is required first. The manifest is that of the present; whoever reads its files leaves out the
+    rows that were committed later than ``known_us``, and those that :meth:`superseded` names.
 
     Args:
         database: The open store.
@@ -75,21 +75,42 @@ class EarlierSnapshot(HotSnapshot):
             )
         return self
 
-    def manifest(self, dataset: str) -> tuple[tuple[Any, ...], ...]:
-        """Return the archived files that may hold rows of the moment.
+    def require(self, dataset: str, start_us: int | None) -> None:
+        """Refuse a question that needs what is not there any more, or never was.
 
         Args:
-            dataset: Its name.
-
-        Returns:
-            Rows of ``archive_files``, columns in declared order, by time.
+            dataset: What it is about.
+            start_us: It needs no rows of an earlier time, us UTC; None means that it may.
 
         Raises:
             InvalidValue: The dataset keeps no history.
             NotFound: Some of what was known is gone.
         """
-        self._changed(dataset)
-        return super().manifest(dataset)
+        reason = why_not_known(self._database.registry[dataset])
+        if reason is not None:
+            raise InvalidValue(reason[0], operation=_OPERATION, hint=reason[1])
+        with self._lock:
+            rows = self._open().rows(self._database.statements["what_is_gone"], (dataset,))
+        deleted_until_us, deleted_at_us, incomplete_us = rows[0] if rows else (None, None, None)
+        if incomplete_us is not None and self.known_us < incomplete_us:
+            raise NotFound(
+                f"{self._gone(dataset)}: rows were erased, or versions of them deleted, until "
+                f"{moment(incomplete_us).isoformat()}",
+                operation=_OPERATION,
+                hint="ask about a moment since then, or about the present",
+            )
+        is_old = start_us is None or start_us < (deleted_until_us or 0)
+        if deleted_at_us is not None and self.known_us < deleted_at_us and is_old:
+            raise NotFound(
+                f"{self._gone(dataset)}: rows of before {moment(deleted_until_us or 0):%Y-%m-%d} were deleted by "
+                f"policy, or brought back, until {moment(deleted_at_us).isoformat()}",
+                operation=_OPERATION,
+                hint="ask about rows since that day only, by a condition on their time or start= of scan(), or about "
+                "a moment since then; see: hybridstore retention certificates",
+            )
+
+    def _gone(self, dataset: str) -> str:
+        return f"not all is there that was known of {dataset} at {moment(self.known_us).isoformat()}"
 
     def superseded(self, dataset: str) -> tuple[int, ...]:
         """Return the archived rows of a dataset that do not count in the version that is archived.
@@ -99,10 +120,6 @@ class EarlierSnapshot(HotSnapshot):
 
         Returns:
             Their row numbers.
-
-        Raises:
-            InvalidValue: The dataset keeps no history.
-            NotFound: Some of what was known is gone.
         """
         replaced = self._changed(dataset).replaced
         return tuple(sorted({*super().superseded(dataset), *replaced}))
@@ -115,10 +132,6 @@ class EarlierSnapshot(HotSnapshot):
 
         Returns:
             The dataset's stored columns, in no particular order.
-
-        Raises:
-            InvalidValue: The dataset keeps no history.
-            NotFound: Some of what was known is gone.
         """
         import pyarrow as pa
 
@@ -131,25 +144,11 @@ class EarlierSnapshot(HotSnapshot):
         with self._lock:
             changed = self._versions.get(dataset)
             if changed is None:
-                changed = self._versions[dataset] = self._read(self._database.registry[dataset])
+                declared, statements = self._database.registry[dataset], self._database.statements
+                changed = self._versions[dataset] = _versions(
+                    self._open(), statements, declared, self.known_us
+                )
             return changed
-
-    def _read(self, dataset: Dataset) -> Versions:
-        reason = why_not_known(dataset)
-        if reason is not None:
-            raise InvalidValue(reason[0], operation=_OPERATION, hint=reason[1])
-        transaction, statements = self._open(), self._database.statements
-        gone = transaction.rows(statements["incomplete_before"], (dataset.name,))
-        until_us = gone[0][0] if gone else None
-        if until_us is not None and self.known_us < until_us:
-            raise NotFound(
-                f"of what was known of {dataset.name} at {moment(self.known_us).isoformat()} rows are gone: some were "
-                f"deleted, erased or brought back until {moment(until_us).isoformat()}",
-                operation=_OPERATION,
-                hint="ask about a moment since then, or about the present; what was deleted is in the audit log, see: "
-                "hybridstore retention certificates",
-            )
-        return _versions(transaction, statements, dataset, self.known_us)
 
 
 def _versions(

@@ -99,7 +99,9 @@ class SchemaManager:
         for dataset in Registry().values():
             _create_missing(session, dataset, live)
         for dataset in Registry().values():
-            session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset), None, None))
+            session.run(
+                "insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset), None, None, None)
+            )
         session.run("insert_schema_history", (version, "created", session.ts_us, None))
         session.connection.pragma("user_version", version)
 
@@ -200,7 +202,7 @@ def _stored_datasets(database: DatabaseManager) -> dict[str, Dataset]:
 def _create_own(session: WriteSession, dataset: Dataset) -> None:
     live = _live_schema(session)
     _create_missing(session, dataset, live)
-    session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset), None, None))
+    session.run("insert_dataset_state", (dataset.name, 0, declaration_sha256(dataset), None, None, None))
     session.run("insert_settings", _as_setting(dataset))
 
 

@@ -70,6 +70,14 @@ class HotSnapshot:
             self._transaction = None
             self._held.close()
 
+    def require(self, dataset: str, start_us: int | None) -> None:
+        """Refuse a question that needs what is not there; of the present everything is.
+
+        Args:
+            dataset: What it is about.
+            start_us: It needs no rows of an earlier time, us UTC; None means that it may.
+        """
+
     def manifest(self, dataset: str) -> tuple[tuple[Any, ...], ...]:
         """Return the archived files that count for a dataset.
 

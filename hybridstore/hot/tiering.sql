@@ -158,13 +158,17 @@ UPDATE dataset_state SET deleted_until_us = max(coalesce(deleted_until_us, 0), ?
 -- Before which moment rows of a dataset were deleted by policy.
 SELECT deleted_until_us FROM dataset_state WHERE dataset = ?
 
+-- name: note_deleted_at
+-- Old rows of a dataset were deleted, or came back, by this commit: what was known of them before is not all there.
+UPDATE dataset_state SET deleted_at_us = max(coalesce(deleted_at_us, 0), ?) WHERE dataset = ?
+
 -- name: note_incomplete
--- Rows of a dataset were deleted, erased or brought back by this commit: what was known before cannot be told any more.
+-- Rows or versions of whatever time are gone by this commit: what was known of the dataset before is not all there.
 UPDATE dataset_state SET incomplete_before_us = max(coalesce(incomplete_before_us, 0), ?) WHERE dataset = ?
 
--- name: incomplete_before
--- Since which moment all that was known of a dataset is there.
-SELECT incomplete_before_us FROM dataset_state WHERE dataset = ?
+-- name: what_is_gone
+-- Of which rows, and since which moments, all that was known of a dataset is there.
+SELECT deleted_until_us, deleted_at_us, incomplete_before_us FROM dataset_state WHERE dataset = ?
 
 -- name: corrections_behind
 -- What rows of a dataset were before they were corrected, behind a correction.
@@ -173,6 +177,11 @@ SELECT row_id, new_row_id, old_row FROM corrections NOT INDEXED WHERE id > :sinc
 -- name: correction_ids
 -- Which rows of a dataset were corrected.
 SELECT id, row_id, new_row_id FROM corrections INDEXED BY corrections_by_dataset_row_id WHERE dataset = ?
+
+-- name: correction_times
+-- Which rows of a dataset were corrected, and the times of both versions.
+SELECT id, row_id, new_row_id, old_row ->> :time, new_row ->> :time
+FROM corrections INDEXED BY corrections_by_dataset_row_id WHERE dataset = :dataset
 
 -- name: corrections_with
 -- Corrections of rows that had or have a value in a column, and the times of both versions.

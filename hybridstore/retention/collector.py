@@ -156,16 +156,34 @@ class Collector:
         ids = set(rows.column(ROW_ID).to_pylist())
         statements = self._database.statements
         superseded = self._database.readers.rows(statements["superseded_of_dataset"], (dataset.name,))
-        corrected = self._database.readers.rows(statements["correction_ids"], (dataset.name,))
-        self._step(
-            "forget_correction", [(number,) for number, *both in corrected if not ids.isdisjoint(both)]
-        )
+        self._forget_versions(dataset, ids)
         self._step("forget_superseded", [(dataset.name, row_id) for (row_id,) in superseded if row_id in ids])
         if dataset.remembers_keys:
             holds = [Hold(*row) for row in self._database.readers.rows(statements["active_holds"])]
             stays = [*held_spans(holds, dataset.name), *(replacement.kept_spans or ())]
             self._forget_keys(dataset, rows, Span(file.time_min_us, file.time_max_us + 1), stays)
         return None
+
+    def _forget_versions(self, dataset: Dataset, ids: set[int]) -> None:
+        """Forget corrections of rows that go.
+
+        Where one gave a row another time, younger rows are not as they were known without it: that is noted before.
+        """
+        assert dataset.tiering is not None
+        statements = self._database.statements
+        asked = {"dataset": dataset.name, "time": dataset.tiering.time}
+        until_us = self._database.readers.rows(statements["deleted_until"], (dataset.name,))[0][0] or 0
+        going: list[tuple[int]] = []
+        is_missed = False
+        for number, row_id, new_row_id, *times in self._database.readers.rows(
+            statements["correction_times"], asked
+        ):
+            if row_id in ids or new_row_id in ids:
+                going.append((number,))
+                is_missed = is_missed or any(at is None or at >= until_us for at in times)
+        if is_missed:
+            self._database.writer.call(_note_incomplete, dataset.name, durability="full")
+        self._step("forget_correction", going)
 
     def _forget_keys(self, dataset: Dataset, rows: pa.Table, own: Span, stays: Sequence[Span]) -> None:
         """Forget the keys of whole days: of a day of which rows are left, one of them may have the same key."""
@@ -203,6 +221,11 @@ def _begin(session: WriteSession, replacement: Replacement, files: list[ArchiveF
             return False
     begin_collecting(session, replacement)
     return True
+
+
+@touches()
+def _note_incomplete(session: WriteSession, dataset: str) -> None:
+    session.run("note_incomplete", (session.ts_us, dataset))
 
 
 @touches()

@@ -146,7 +146,8 @@ def replace_files(
         counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
         session.run("insert_archive_files", counted.as_row())
     if replacement.kind != "merge":  # the rows are not the same as before
-        session.run("note_incomplete", (session.ts_us, replacement.dataset))
+        note = "note_incomplete" if replacement.kind == "erase" else "note_deleted_at"
+        session.run(note, (session.ts_us, replacement.dataset))
     rows = sum(file.row_count for file in files)
     session.run("finish_replacement", ("done", rows, session.ts_us, replacement.replacement_id))
     record(session, replacement.kind, {"replacement_id": replacement.replacement_id, **detail})

@@ -206,9 +206,15 @@ DATASET_STATE = Dataset(
         Column("declaration", _NAME, "Hash of the declaration its table was made from."),
         Column("deleted_until_us", _INTEGER, "Rows before it were deleted by policy, us UTC.", nullable=True),
         Column(
+            "deleted_at_us",
+            _INTEGER,
+            "Last commit by which rows were deleted by policy, or came back, us UTC.",
+            nullable=True,
+        ),
+        Column(
             "incomplete_before_us",
             _INTEGER,
-            "What was known before this commit is not all there: rows were deleted, erased or restored by it, us UTC.",
+            "What was known before this commit is not all there, of whatever time rows are, us UTC.",
             nullable=True,
         ),
     ),

@@ -122,8 +122,12 @@ class Remembering(Worker):
         before = self.moments[-1][1] if self.moments else {}
         copy: dict[str, Seen] = {}
         for name in ANSWERED:
-            now = seen(self.store, name)
-            copy[name] = before[name] if before.get(name) == now else now
+            known = before.get(name, {})
+            now = {
+                key: known[key] if known.get(key) == row else row
+                for key, row in seen(self.store, name).items()
+            }
+            copy[name] = known if known == now else now
         self.moments.append((self.now_us(), copy))
 
     def now_us(self) -> int:

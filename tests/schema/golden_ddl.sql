@@ -137,6 +137,7 @@ CREATE TABLE dataset_state (
   mutations INTEGER NOT NULL,
   declaration TEXT NOT NULL,
   deleted_until_us INTEGER,
+  deleted_at_us INTEGER,
   incomplete_before_us INTEGER,
   PRIMARY KEY (dataset)
 ) STRICT, WITHOUT ROWID;
