@@ -16,6 +16,7 @@ from hybridstore.archive.manifest import ArchiveFile, prune, split
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.errors import QueryFailed
 from hybridstore.hot.snapshot import HotSnapshot
+from hybridstore.schema.arrow import numbers_table
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.duckdb import Shown, view_select
 from hybridstore.schema.registry import Registry
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _HOT = "hot rows of {}"
 """Name of the relation with a dataset's hot rows; no question can name it, for it is no dataset."""
+_GONE = "rows of {} that do not count"
+_LISTED_MAX = 100
+"""So many row numbers are compared one by one; more are joined as a relation, which costs what they are."""
 
 
 class Snapshot:
@@ -244,6 +248,10 @@ class Snapshot:
         if rows.num_rows or all(file.column_count < width for file in files):
             relation = _HOT.format(dataset.name)
             cursor.register(relation, rows)
+        gone: Sequence[int] | str = superseded
+        if files and len(superseded) > _LISTED_MAX:
+            gone = _GONE.format(dataset.name)
+            cursor.register(gone, numbers_table(superseded))
         known_us = self._hot.known_us
-        select = view_select(dataset, shown, relation, superseded=superseded, known_us=known_us)
+        select = view_select(dataset, shown, relation, superseded=gone, known_us=known_us)
         self._engine.run(cursor, QUERIES["create_view"].format(name=dataset.name, select=select))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hybridstore.schema.dataset import ROW_ID, Dataset
@@ -55,3 +56,17 @@ def arrow_schema(dataset: Dataset) -> pa.Schema:
         pa.field(column.name, arrow_type(column.type), nullable=column.nullable) for column in dataset.columns
     ]
     return pa.schema(fields)
+
+
+def numbers_table(numbers: Sequence[int]) -> pa.Table:
+    """Return row numbers as a table.
+
+    Args:
+        numbers: The row numbers.
+
+    Returns:
+        One column, named as that of a dataset.
+    """
+    import pyarrow as pa
+
+    return pa.table({ROW_ID: pa.array(numbers, pa.int64())})

@@ -31,7 +31,7 @@ def view_select(
     files: Iterable[Shown],
     hot: str | None,
     *,
-    superseded: Sequence[int] = (),
+    superseded: Sequence[int] | str = (),
     known_us: int | None = None,
 ) -> str:
     """Return the SELECT that shows each row of a dataset exactly once.
@@ -41,13 +41,17 @@ def view_select(
         files: Its files.
         hot: Name of the relation with the hot rows, or None where there are none. Where no file has all columns there
             must be one, for their types.
-        superseded: Row numbers in files that no longer count.
+        superseded: Row numbers in files that no longer count, or the name of a relation that lists them.
         known_us: Rows in files that were committed later do not count, us UTC; None means that all do.
 
     Returns:
         A SELECT with the dataset's stored columns.
     """
-    conditions = [f"{ROW_ID} NOT IN ({', '.join(str(int(row)) for row in superseded)})"] if superseded else []
+    conditions = []
+    if isinstance(superseded, str):
+        conditions.append(f'{ROW_ID} NOT IN (SELECT {ROW_ID} FROM "{superseded}")')
+    elif superseded:
+        conditions.append(f"{ROW_ID} NOT IN ({', '.join(str(int(row)) for row in superseded)})")
     if known_us is not None:
         conditions.append(f"{RECORDED_AT} <= TIMESTAMPTZ {quote_text(moment(known_us).isoformat())}")
     counts = " AND ".join(conditions) or "true"

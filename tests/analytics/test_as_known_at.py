@@ -171,6 +171,22 @@ def test_a_correction_may_move_a_row_to_another_day(store: HybridStore) -> None:
     assert store.sql(asked, end=end, as_known_at=before).rows() == [(1,)]
 
 
+@pytest.mark.parametrize("count", [99, 100, 101, 250])
+def test_many_corrections_of_archived_rows(store: HybridStore, count: int) -> None:
+    """Few row numbers are compared one by one, many are joined."""
+    noted = {f"n{number}": OLD_US + number for number in range(count)}
+    store.insert("notes", [(name, 1, at) for name, at in noted.items()])
+    first = now_us(store)
+    store.retention.run()
+    note(store, "stays", 1)
+    store.insert("notes", [(name, 2, at) for name, at in noted.items()])
+    second = now_us(store)
+    for _ in range(2):
+        assert scores(store, first) == dict.fromkeys(noted, 1)
+        assert scores(store, second) == scores(store, None) == {"stays": 1} | dict.fromkeys(noted, 2)
+        store.retention.run()
+
+
 def test_a_public_trade_told_differently(store: HybridStore) -> None:
     tick = [SYMBOL, 1, "100.5", "2", "buy", OLD_US]
     store.record_market_trades([tick])
