@@ -145,7 +145,7 @@ def replace_files(
     for file in files:
         counted = ArchiveFile(**{**file.to_dict(), "created_seq": session.seq})
         session.run("insert_archive_files", counted.as_row())
-    if replacement.kind != "merge":  # the rows are not the same as before
+    if replacement.kind not in {"merge", "evolve"}:  # the rows are not the same as before
         note = "note_incomplete" if replacement.kind == "erase" else "note_deleted_at"
         session.run(note, (session.ts_us, replacement.dataset))
     rows = sum(file.row_count for file in files)

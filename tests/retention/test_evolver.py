@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hybridstore import HybridStore, ManualClock
-from hybridstore.clock import DAY_US
+from hybridstore.clock import DAY_US, SECOND_US
 from hybridstore.errors import Conflict, HybridStoreError, InvalidValue, SchemaMismatch, StoreBusy
 from hybridstore.retention.evolver import Evolver
 from hybridstore.retention.replacer import REPLACEMENT_STEPS, Replacer
@@ -121,6 +121,16 @@ def test_a_renamed_column_has_its_new_name_everywhere(
         assert len(rows(declared)) == 16
     with pytest.raises(SchemaMismatch, match="rename-column"):
         HybridStore(root, clock=clock, datasets=[NOTES]).open()
+
+
+def test_what_was_known_before_is_known_under_the_new_names(store: HybridStore, clock: ManualClock) -> None:
+    clock.advance(SECOND_US)  # commits have a time of their own, which may be a little ahead
+    then_us, before = clock.now_us(), rows(store)
+    clock.advance(DAY_US)
+    store.insert("notes", [("note 200 3", False, "-3", NOW_US + 3), ("new", True, 1, clock.now_us())])
+    store.retention.rename_column("notes", "score", "points")
+    assert store.sql("SELECT * FROM notes ORDER BY id", as_known_at=then_us).rows() == before
+    assert len(rows(store)) == 16
 
 
 def test_a_key_a_time_and_a_symbol_can_have_other_names(store: HybridStore, clock: ManualClock) -> None:
