@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybridstore.errors import ArchiveError
+from hybridstore.errors import ArchiveError, StorageFailure
 
 Subject = int | str
 """A unit by its first moment, us UTC; a file by its id."""
@@ -15,7 +15,7 @@ class Failures:
     """Failures of one run, by dataset and subject."""
 
     def __init__(self) -> None:
-        self.errors: list[ArchiveError] = []
+        self.errors: list[ArchiveError | StorageFailure] = []
         """In the order they were met."""
         self._failed: set[tuple[str, Subject]] = set()
 
@@ -33,7 +33,7 @@ class Failures:
 
     @contextmanager
     def noting(self, dataset: str, subject: Subject) -> Iterator[None]:
-        """Note a failure instead of raising it.
+        """Note a failure instead of raising it: of the archives, or of the device where one of their files lies.
 
         Args:
             dataset: Its dataset.
@@ -41,11 +41,11 @@ class Failures:
         """
         try:
             yield
-        except ArchiveError as error:
+        except (ArchiveError, StorageFailure) as error:
             self.errors.append(error)
             self._failed.add((dataset, subject))
 
-    def summary(self, done: str) -> ArchiveError:
+    def summary(self, done: str) -> ArchiveError | StorageFailure:
         """Return the first failure, with the others and what was done all the same in its message.
 
         Args:

@@ -137,6 +137,7 @@ class DataRetentionManager(RewritingDesk):
         Raises:
             StoreBusy: Another process is moving rows of this store.
             ArchiveError: Some rows could not be moved; everything else was.
+            StorageFailure: The same: the device does not give a file, or takes none.
         """
         with self._only_mover(wait_s):
             adopt_new_datasets(self._database)

@@ -83,6 +83,7 @@ class Round:
 
         Raises:
             ArchiveError: Something could not be done; everything else was.
+            StorageFailure: The same: the device does not give a file, or takes none.
         """
         begun_s, done = time.monotonic(), self._done
         try:

@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -65,6 +66,21 @@ def test_a_file_that_cannot_be_read_is_named(database: DatabaseManager) -> None:
     assert failed.value.path.startswith(str(database.root / "archives"))
     assert examine(database, "scrub").problems == ()
     retention.run(NOW_US + 30 * DAY_US)
+
+
+def test_a_file_that_cannot_be_read_keeps_nothing_else_from_being_done(database: DatabaseManager) -> None:
+    retention = DataRetentionManager(database)
+    retention.run()
+    clock: Any = database.clock
+    clock.advance(30 * DAY_US)
+    with (
+        patch.object(reading, "sha256_file", _bad_sector),
+        pytest.raises(StorageFailure, match="0 rows of the rest were moved"),
+    ):
+        retention.run()
+    (left,) = retention.plan_merges()
+    assert left.dataset == LEDGER.name
+    assert list(retention.status()["tiers"][MARKET_TRADES.name]) == ["cold"]
 
 
 def test_verification_names_what_it_cannot_read_and_looks_at_the_rest(database: DatabaseManager) -> None:
