@@ -22,8 +22,9 @@ from hybridstore.errors import (
     StoreError,
 )
 
-SQLITE_VERSION_MIN = 3_051_003
-"""Before 3.51.3 two connections could reset the WAL under each other (bot and tiering job are exactly two)."""
+SQLITE_VERSION_MIN = 3_053_000
+"""The first that can drop NOT NULL. Before 3.51.3 two connections could reset the WAL under each other (bot and tiering
+job are exactly two)."""
 _BUSY_POLL_S = 0.0002
 """SQLite's own back-off grows to 100 ms; a bot behind a 3 ms purge step must not wait that long."""
 _BUSY_POLL_MAX_S = 0.001
@@ -64,7 +65,7 @@ def open_connection(config: DatabaseConfig, *, write: bool, scan: bool = False) 
     if apsw.SQLITE_VERSION_NUMBER < SQLITE_VERSION_MIN:
         raise StoreError(
             f"SQLite {apsw.sqlite_lib_version()} is too old",
-            hint="pip install -U apsw (SQLite 3.51.3 or newer)",
+            hint="pip install -U apsw (SQLite 3.53 or newer)",
         )
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if write else 0)
     try:

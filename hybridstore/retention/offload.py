@@ -18,6 +18,7 @@ from hybridstore.archive.leases import live_leases
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.object_store import object_store
 from hybridstore.archive.reading import FileVerifier
+from hybridstore.errors import ArchiveUnreachable, ConfigError
 from hybridstore.hot.commits import touches
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.session import WriteSession
@@ -72,7 +73,7 @@ class Offloader:
         for file in due_files(self._database):
             check_stop(self._stop)
             with self._failures.noting(file.dataset, file.file_id):
-                self._put(file, file.url or url, verifier)
+                self._put(file, url, verifier)
                 done.append(file)
             if not self._failures.is_worth_trying(file.dataset, file.file_id):
                 break
@@ -80,6 +81,9 @@ class Offloader:
 
     def _put(self, file: ArchiveFile, url: str, verifier: FileVerifier) -> None:
         content = verifier.check(file).read_bytes()
+        if file.url not in (None, url):  # begun when the setting was another
+            with suppress(ArchiveUnreachable, ConfigError):
+                object_store(str(file.url)).delete(file.path)
         self._database.writer.call(_locate, file, url, durability="full")
         self._on_step("located")
         object_store(url).put_new(file.path, content, file.sha256)

@@ -359,6 +359,25 @@ def test_a_file_stays_where_it_went_when_the_setting_changes(
             evict(database)
 
 
+def test_what_was_begun_under_another_setting_is_not_left_there(
+    tmp_path: Path, server: ObjectServer, rng: random.Random
+) -> None:
+    def kill(name: str) -> None:
+        if name == "put":
+            raise Killed
+
+    other = tmp_path / "other disk"
+    with open_store(tmp_path / "root", archive_url=other.as_uri()) as database:
+        insert(database, LEDGER, make_rows(LEDGER, rng, 20, days=5))
+        with pytest.raises(Killed):
+            live_until(database, COLD_US, on_replace_step=kill)
+    assert [path for path in other.rglob("*") if path.is_file()]
+    with open_store(tmp_path / "root", now_us=COLD_US, archive_url=server.url) as database:
+        DataRetentionManager(database).run()
+        assert objects_of(server) == {file.path for file in files_of(database)}
+    assert [path for path in other.rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.parametrize("url", ["", "s3:bucket", 7])
 def test_a_url_that_is_none_is_refused_when_it_is_set(url: Any) -> None:
     with pytest.raises(ConfigError, match="archive_url"):
