@@ -23,6 +23,7 @@ import msgspec
 from tests.crash.deleting import delete_everything
 from tests.crash.moving import move_everything
 from tests.crash.mutants import DELETION_MUTANTS, MUTANTS
+from tests.crash.real_disk import cut_power_of
 from tests.crash.stock import stock_rows
 
 KILL_SIGNAL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -44,6 +45,7 @@ class Request(msgspec.Struct, frozen=True):
         kill_after_s: When it is killed from outside, seconds after its start; None for never.
         mutant: The deliberate break of the protocol to run with.
         work: "move", or "delete" for a store of :mod:`tests.crash.deleting`.
+        cut: The mounted file system that loses its power first, where it is killed.
     """
 
     root: str
@@ -54,6 +56,7 @@ class Request(msgspec.Struct, frozen=True):
     kill_after_s: float | None = None
     mutant: str | None = None
     work: str = "move"
+    cut: str | None = None
 
 
 def run(request: Request) -> None:
@@ -69,6 +72,8 @@ def run(request: Request) -> None:
         steps.append(name)
         counts[name] += 1
         if request.kill_at == (name, counts[name]):
+            if request.cut:
+                cut_power_of(Path(request.cut))
             os.kill(os.getpid(), KILL_SIGNAL)
 
     mutants = MUTANTS | DELETION_MUTANTS
@@ -94,6 +99,8 @@ def _serve() -> None:
             if done:
                 break
             if time.monotonic() >= kill_at_s:
+                if request.cut and request.kill_after_s is not None:
+                    cut_power_of(Path(request.cut))
                 os.kill(child, KILL_SIGNAL)
                 _, status = os.waitpid(child, 0)
                 break

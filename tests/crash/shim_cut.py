@@ -55,8 +55,11 @@ class Cuts:
     problems: list[str] = field(default_factory=list)
 
 
-class _Judges(Protocol):
-    def problem(self, image: Image, *, resume: bool) -> str | None: ...
+class Judges(Protocol):
+    """Looks at what a power cut left, and says what is wrong with it."""
+
+    def problem(self, image: Image, *, resume: bool) -> str | None:
+        """Look at the folder, whatever it holds at the time; take the work up again."""
 
 
 def cut_power_below(
@@ -87,7 +90,7 @@ def cut_power_below(
     """
     root = folder / "root"
     images = ImageFolder(folder / "image")
-    judge: _Judges = (_Moved if work == "move" else _Deleted)(root, images.path, seed)
+    judge: Judges = (MovedJudge if work == "move" else DeletedJudge)(root, images.path, seed)
     before = take_before(root)
     logs: list[Path] = []
     for die_at in (*deaths, None):
@@ -121,7 +124,7 @@ def _check_nothing_passed_unseen(operations: list[Operation], before: Before, ro
     assert crash.image(Random(0), "everything") == take_before(root).files
 
 
-def _problem(judge: _Judges, image: Image, *, resume: bool) -> str | None:
+def _problem(judge: Judges, image: Image, *, resume: bool) -> str | None:
     try:
         return judge.problem(image, resume=resume)
     except (AssertionError, HybridStoreError, OSError, apsw.Error, pa.ArrowInvalid) as error:
@@ -133,7 +136,7 @@ def _scrub(database: DatabaseManager) -> str | None:
     return "; ".join(problems) if problems else None
 
 
-class _Moved:
+class MovedJudge:
     """A stock that is moved and merged: every disk shows the whole stock."""
 
     def __init__(self, root: Path, seen: Path, seed: int) -> None:
@@ -159,7 +162,7 @@ class _Moved:
             database.shutdown()
 
 
-class _Deleted:
+class DeletedJudge:
     """A store that deletes, brings back and destroys: what must stay is on every disk."""
 
     def __init__(self, root: Path, seen: Path, seed: int) -> None:
