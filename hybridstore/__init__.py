@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hybridstore.errors import (
         ArchiveCorrupt,
         ArchiveError,
+        ArchiveUnreachable,
         ConfigError,
         Conflict,
         HybridStoreError,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchiveCorrupt",
     "ArchiveError",
+    "ArchiveUnreachable",
     "AsyncSubscription",
     "BackupConfig",
     "Balance",
@@ -122,8 +124,8 @@ _ROOMS = {
     "clock": "Clock ManualClock SystemClock",
     "config": "BackupConfig DatabaseConfig RetentionPolicy",
     "errors": (
-        "ArchiveCorrupt ArchiveError ConfigError Conflict HybridStoreError InvalidValue MoveFailed "
-        "NotFound QueryError QueryFailed QueryRefused QueryTimeout SchemaMismatch StorageFailure "
+        "ArchiveCorrupt ArchiveError ArchiveUnreachable ConfigError Conflict HybridStoreError InvalidValue "
+        "MoveFailed NotFound QueryError QueryFailed QueryRefused QueryTimeout SchemaMismatch StorageFailure "
         "StorageFull StoreBusy StoreClosed StoreCorrupt StoreError StoreForked StoreMoved UnknownDataset"
     ),
     "hot.async_subscription": "AsyncSubscription",

@@ -159,7 +159,12 @@ def test_an_assignment_is_checked_like_an_argument() -> None:
     assert (config.durability, config.path) == ("normal", Path("x/y.db"))
 
 
-OTHER: dict[str, Any] = {"durability": "normal", "database_path": "other.db", "vfs": "mine"}
+OTHER: dict[str, Any] = {
+    "archive_url": "s3://bucket/prefix",
+    "durability": "normal",
+    "database_path": "other.db",
+    "vfs": "mine",
+}
 
 
 def changed(name: str) -> Any:

@@ -21,7 +21,10 @@ from tests.faults.tmpfs import Filler, small_disk
 def test_a_full_disk_stops_what_goes_on_later(tmp_path: Path, seed: int) -> None:
     report = let_fail(tmp_path, seed, tuple(OPERATIONS), ("full disk",), sample=3, timeout_s=110)
     assert not report.problems, "\n".join(report.problems)
-    assert report.errors.keys() == {"StorageFull"}
+    assert report.errors.keys() <= {"StorageFull", "ArchiveUnreachable"}, (
+        "of the root, or of where its history goes"
+    )
+    assert report.errors["StorageFull"] > 10
 
 
 @pytest.mark.parametrize("left_kib", [0, 96, 192])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,31 +11,21 @@ from typing import Any
 import pytest
 
 from hybridstore import HybridStore, ManualClock
-from hybridstore.archive.leases import take_lease
-from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.object_store import ObjectStore
-from hybridstore.archive.reading import FileVerifier
 from hybridstore.clock import DAY_US
 from hybridstore.config import DatabaseConfig
-from hybridstore.errors import ArchiveCorrupt, ArchiveUnreachable, ConfigError
+from hybridstore.errors import ArchiveUnreachable, ConfigError
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.retention import offload
-from hybridstore.retention.failures import Failures
 from hybridstore.retention.manager import DataRetentionManager
-from hybridstore.retention.offload import OFFLOAD_STEPS, Offloader
+from hybridstore.retention.offload import OFFLOAD_STEPS
 from hybridstore.retention.verification import examine
 from hybridstore.schema.books import LEDGER
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.market import MARKET_TRADES
-from tests.objects import Environment, ObjectServer, object_server
+from tests.objects import ObjectServer, object_server
 from tests.retention.aging import BEGIN_US, DUE_US, YEAR_US, live_until, parquet_files
-from tests.tiered import NOW_US, TIERED, Row, all_rows, insert, make_rows, open_store
-
-COLD_US = BEGIN_US + 100 * DAY_US
-
-
-class Killed(BaseException):
-    """What ends a run here: no handler for errors may see it, as none runs after a kill."""
+from tests.retention.offloading import COLD_US, Killed, evict, files_of, objects_of, rows_of
+from tests.tiered import NOW_US, TIERED, all_rows, insert, make_rows, open_store
 
 
 @pytest.fixture
@@ -51,33 +39,6 @@ def database(tmp_path: Path, server: ObjectServer) -> Iterator[DatabaseManager]:
     """A store that keeps no copy longer than it must."""
     with open_store(tmp_path, archive_url=server.url, archive_cache_mb=0) as database:
         yield database
-
-
-def rows_of(database: DatabaseManager, dataset: Dataset) -> dict[int, Row]:
-    """Return all rows; what is elsewhere is fetched as any reader does."""
-    FileVerifier(database.root).paths(files_of(database))
-    return all_rows(database, dataset)
-
-
-def files_of(database: DatabaseManager) -> list[ArchiveFile]:
-    statement = database.statements["manifest_of_dataset"]
-    return [
-        ArchiveFile.from_row(row)
-        for dataset in database.registry.tiered
-        for row in database.readers.rows(statement, (dataset.name,))
-    ]
-
-
-def objects_of(server: ObjectServer) -> set[str]:
-    return set(ObjectStore(server.url).names(""))
-
-
-def evict(database: DatabaseManager, *, certain: bool = True) -> int:
-    """Delete copies as if nothing was used for an hour."""
-    failures = Failures()
-    freed = Offloader(database, failures).evict(grace_s=-60)
-    assert (failures.errors == []) is certain
-    return freed
 
 
 @pytest.mark.parametrize("dataset", TIERED, ids=lambda dataset: dataset.name)
@@ -252,111 +213,6 @@ def test_what_is_elsewhere_and_cannot_be_reached_is_an_error_not_a_shorter_answe
         with pytest.raises(ArchiveUnreachable, match="check the network"):
             store.sql("SELECT count(*), max(price) FROM market_trades")
         assert any("check the network" in text for text in examine(store.database, "quick").problems)
-
-
-def test_a_damaged_copy_is_fetched_anew_and_a_damaged_object_is_named(
-    database: DatabaseManager, server: ObjectServer, rng: random.Random, caplog: pytest.LogCaptureFixture
-) -> None:
-    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
-    before = all_rows(database, LEDGER)
-    live_until(database, COLD_US)
-    (file,) = files_of(database)
-    path = database.root / file.path
-    for content in (b"", path.read_bytes()[:-1] + b"x"):
-        path.write_bytes(content)
-        assert [str(path) in text for text in examine(database, "full").problems] == [True]
-        assert rows_of(database, LEDGER) == before
-        assert "is fetched anew" in caplog.text
-    path.unlink()
-
-    def damaged(environment: Environment) -> bytes | None:
-        whole = environment["REQUEST_METHOD"] == "GET" and environment["PATH_INFO"].endswith(".parquet")
-        return b"x" * file.size_bytes if whole else None
-
-    server.fault = damaged
-    assert examine(database, "quick").problems == ()
-    assert ["another content" in text for text in examine(database, "scrub").problems] == [True]
-    with pytest.raises(ArchiveCorrupt, match="another content") as corrupt:
-        rows_of(database, LEDGER)
-    assert file.path in str(corrupt.value)
-    server.fault = None
-    ObjectStore(server.url).delete(file.path)
-    for mode in ("quick", "full", "scrub"):
-        assert ["no such object" in text for text in examine(database, mode).problems] == [True]
-
-
-def test_copies_that_were_not_used_for_longest_go_first_and_no_more_than_must(
-    tmp_path: Path, server: ObjectServer, rng: random.Random, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(offload, "_MIB", 1 << 40)
-    with open_store(tmp_path, archive_url=server.url, archive_cache_mb=1) as database:
-        for dataset in TIERED[:6]:
-            insert(database, dataset, make_rows(dataset, rng, 40, days=5))
-        live_until(database, COLD_US)
-        files = files_of(database)
-        assert evict(database) == 0, "the cache has room for all of it"
-        order = rng.sample(files, len(files))
-        for place, file in enumerate(order):
-            os.utime(database.root / file.path, ns=(place * 10**9, 10**9))
-        FileVerifier(database.root).check(order[0])  # used now
-        left = sum(file.size_bytes for file in files)
-        monkeypatch.setattr(offload, "_MIB", left - 1)
-        with take_lease(database.root, order[0].created_seq + 10**6, "a notebook", days_max=1):
-            assert evict(database) == 0
-        assert evict(database) == order[1].size_bytes
-        assert [file for file in order if not (database.root / file.path).exists()] == [order[1]]
-        monkeypatch.setattr(offload, "_MIB", 0)
-        Offloader(database, Failures()).evict()
-        assert [file for file in order if (database.root / file.path).exists()] == [order[0]], "used just now"
-
-
-def test_many_threads_ask_for_one_file_at_a_time(database: DatabaseManager, rng: random.Random) -> None:
-    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
-    live_until(database, COLD_US)
-    (file,) = files_of(database)
-    evict(database)
-    failed: list[BaseException] = []
-
-    def ask() -> None:
-        try:
-            FileVerifier(database.root).check(file)
-        except BaseException as error:  # noqa: BLE001  shown below
-            failed.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
-    assert [path.name for path in (database.root / file.path).parent.iterdir()] == [Path(file.path).name]
-
-
-def test_what_a_fetch_left_that_died_is_cleared_away(database: DatabaseManager, rng: random.Random) -> None:
-    insert(database, LEDGER, make_rows(LEDGER, rng, 10, days=5))
-    live_until(database, COLD_US)
-    (file,) = files_of(database)
-    left = (database.root / file.path).with_name(f".{Path(file.path).name}.1-2.tmp")
-    left.write_bytes(b"half of it")
-    evict(database)
-    assert not left.exists()
-
-
-def test_a_file_stays_where_it_went_when_the_setting_changes(
-    tmp_path: Path, server: ObjectServer, rng: random.Random
-) -> None:
-    folder = (tmp_path / "other disk").as_uri()
-    with open_store(tmp_path / "root", archive_url=folder, archive_cache_mb=0) as database:
-        insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=5))
-        before = all_rows(database, LEDGER)
-        live_until(database, COLD_US)
-        evict(database)
-    for url in (server.url, None):
-        with open_store(tmp_path / "root", now_us=COLD_US, archive_url=url) as database:
-            assert rows_of(database, LEDGER) == before
-            assert {file.url for file in files_of(database)} == {folder}
-            assert DataRetentionManager(database).plan_offloads() == []
-            evict(database)
 
 
 def test_what_was_begun_under_another_setting_is_not_left_there(
