@@ -11,6 +11,7 @@ import msgspec
 from hybridstore.config import DatabaseConfig
 from hybridstore.errors import SchemaMismatch
 from hybridstore.hot.connection import has_page_checksums, open_connection, translate
+from hybridstore.hot.cut_file import refuse_cut_file
 from hybridstore.hot.session import SEQ_START, TS_START
 from hybridstore.schema.internal import COMMIT_CLOCK
 from hybridstore.schema.sqlite import ddl
@@ -27,12 +28,14 @@ def bootstrap(config: DatabaseConfig, statements: Mapping[str, str]) -> None:
 
     Raises:
         SchemaMismatch: The database belongs to another program.
+        StoreCorrupt: Its file was cut.
         StoreError: It cannot be opened or written.
     """
     msgspec.structs.force_setattr(config, "page_checksums", has_page_checksums(config))
     connection = open_connection(config, write=True)
     try:
         if _is_bootstrapped(connection, config, statements):
+            refuse_cut_file(config.path, int(connection.pragma("page_size")))
             return  # opening a store must not take the write lock from a bot that is using it
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
