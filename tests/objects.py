@@ -1,14 +1,16 @@
 """A loopback object store: moto, which imitates S3 in memory and honours If-None-Match, with faults in front of it.
 
 It is no S3. What it shows is that the requests are those of the S3 protocol, and what is done about answers that are
-late, lost, wrong, or not there.
+late, lost, wrong, or not there. A real server is used, too, where one is named (HYBRIDSTORE_TEST_S3_URL).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 BUCKET = "archive"
+REAL_VARIABLE = "HYBRIDSTORE_TEST_S3_URL"
 Environment = dict[str, Any]
 Application = Callable[[Environment, Any], Iterable[bytes]]
 _ENVIRONMENT = {
@@ -76,6 +79,16 @@ class ObjectServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+def real_url() -> str:
+    """Return a place of one's own in a real S3-compatible store; the test skips, saying so, where none is named."""
+    url = os.environ.get(REAL_VARIABLE)
+    if not url:
+        pytest.skip(
+            f"no real S3-compatible server is named (set {REAL_VARIABLE}=s3://bucket/prefix, and AWS_*)"
+        )
+    return f"{url}/{uuid.uuid4().hex}"
 
 
 _DATED = (("Last-Modified", "Thu, 08 Aug 2024 00:00:00 GMT"),)

@@ -11,7 +11,7 @@ import pytest
 
 from hybridstore.archive.object_store import ObjectStore, object_store
 from hybridstore.errors import ArchiveCorrupt, ArchiveUnreachable, ConfigError, MoveFailed
-from tests.objects import Environment, ObjectServer, object_server
+from tests.objects import Environment, ObjectServer, object_server, real_url
 
 NAME = "archives/cold/%4fwn/year=2026/month=04/%4fwn-cold-20260401-20260430-f1.parquet"
 CONTENT = bytes(range(256)) * 40
@@ -27,9 +27,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
         yield server
 
 
-@pytest.fixture(params=["s3", "folder"])
-def url(request: pytest.FixtureRequest, server: ObjectServer, tmp_path: Path) -> str:
-    return server.url if request.param == "s3" else (tmp_path / "other disk").as_uri()
+@pytest.fixture(params=["imitation", "folder", "real"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "real":
+        return real_url()
+    if request.param == "folder":
+        return (tmp_path / "other disk").as_uri()
+    server: ObjectServer = request.getfixturevalue("server")
+    return server.url
 
 
 def test_what_is_put_is_given_back(url: str) -> None:

@@ -22,7 +22,7 @@ from hybridstore.retention.verification import examine
 from hybridstore.schema.books import LEDGER
 from hybridstore.schema.dataset import Dataset
 from hybridstore.schema.market import MARKET_TRADES
-from tests.objects import ObjectServer, object_server
+from tests.objects import ObjectServer, object_server, real_url
 from tests.retention.aging import BEGIN_US, DUE_US, YEAR_US, live_until, parquet_files
 from tests.retention.offloading import COLD_US, Killed, evict, files_of, objects_of, rows_of
 from tests.tiered import NOW_US, TIERED, all_rows, insert, make_rows, open_store
@@ -77,6 +77,29 @@ def test_deleted_rows_leave_no_object_behind(
     assert certificate.rows == 60
     assert certificate.destroyed_us is not None
     assert database.readers.rows("SELECT count(*) FROM archived_keys") == [(0,)]
+
+
+def test_a_real_server_keeps_and_gives_back_and_forgets(tmp_path: Path, rng: random.Random) -> None:
+    url = real_url()
+    with open_store(tmp_path, archive_url=url, archive_cache_mb=0) as database:
+        insert(database, LEDGER, make_rows(LEDGER, rng, 200, days=20))
+        before = all_rows(database, LEDGER)
+        for days, step in enumerate(OFFLOAD_STEPS):
+
+            def kill(name: str, step: str = step) -> None:
+                if name == step:
+                    raise Killed
+
+            with pytest.raises(Killed):
+                live_until(database, COLD_US + days * DAY_US, on_replace_step=kill)
+        for until_us in (COLD_US + 40 * DAY_US, BEGIN_US + 3 * YEAR_US):
+            live_until(database, until_us)
+            assert set(ObjectStore(url).names("")) == {file.path for file in files_of(database)}
+            assert evict(database) > 0
+            assert examine(database, "scrub").problems == ()
+            assert rows_of(database, LEDGER) == before
+        live_until(database, DUE_US + 40 * DAY_US)
+        assert set(ObjectStore(url).names("")) == set()
 
 
 @pytest.mark.parametrize("step", OFFLOAD_STEPS)
