@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,14 @@ _DISTINCT_MAX = 0.5
 """A dictionary of mostly different values only adds to the file: fills are 18 % smaller without those."""
 _DELTA = (LogicalType.INTEGER, LogicalType.TIMESTAMP)
 _SUMMED = (LogicalType.MONEY, LogicalType.TICK)
+_SAMPLE_ROWS = 8_192
+_FEW, _NEARLY_ALL = 0.25, 0.98
+"""What a sample must have of different values to say whether all have more or less than _DISTINCT_MAX: where of 8 192
+values spread over a row group two in a hundred come again, of all of it a quarter does; counting all takes ten times as
+long."""
+_SUM_MAX = 10**38
+"""What 38 digits hold."""
+_DIGITS = Context(prec=76)
 _METADATA_PREFIX = "hybridstore."
 _KEYS_AT_ONCE = 65_536
 """Keys that are texts in memory at a time."""
@@ -193,17 +201,28 @@ def exact_sums(dataset: Dataset, rows: pa.Table, names: Iterable[str] | None = N
     Returns:
         Decimal text by column.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     sums = {}
     wanted = dataset.column_names if names is None else set(names)
     for column in dataset.columns:
         if column.type in _SUMMED and column.name in wanted:
-            values = rows.column(column.name)
-            total = pc.sum(values.cast(pa.decimal256(76, values.type.scale))).as_py()
-            sums[column.name] = f"{Decimal(0) if total is None else total:f}"
+            sums[column.name] = f"{_exact_sum(rows.column(column.name)):f}"
     return sums
+
+
+def _exact_sum(values: pa.ChunkedArray) -> Decimal:
+    """Add up decimals: in 128 bits where no sum of so many can exceed them, which takes a tenth of the time."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ends = pc.min_max(values).as_py()
+    if ends["min"] is None:
+        return Decimal(0)
+    scale = values.type.scale
+    largest = max(abs(int(end.scaleb(scale, _DIGITS))) for end in ends.values())
+    if largest * len(values) >= _SUM_MAX:
+        values = values.cast(pa.decimal256(_DIGITS.prec, scale))
+    total: Decimal = pc.sum(values).as_py()
+    return total
 
 
 class _HashedFile(io.FileIO):
@@ -269,8 +288,20 @@ def _repeats(rows: pa.Table, name: str) -> bool:
     """Return whether values of a column come again often enough to be worth a dictionary."""
     import pyarrow.compute as pc
 
-    sample = rows.column(name).slice(0, ROW_GROUP_ROWS)
-    return int(pc.count_distinct(sample).as_py()) <= _DISTINCT_MAX * len(sample)
+    values = rows.column(name).slice(0, ROW_GROUP_ROWS)
+    if len(values) > 4 * _SAMPLE_ROWS:
+        spread = values.take(_spread(len(values)))
+        share = pc.count_distinct(spread).as_py() / len(spread)
+        if not _FEW < share < _NEARLY_ALL:
+            return bool(share <= _FEW)
+    return int(pc.count_distinct(values).as_py()) <= _DISTINCT_MAX * len(values)
+
+
+def _spread(count: int) -> np.ndarray[Any, Any]:
+    """Return places all over so many rows."""
+    import numpy as np
+
+    return np.linspace(0, count - 1, _SAMPLE_ROWS, dtype=np.int64)
 
 
 def _read_back(path: Path, rows: pa.Table, digest: str) -> None:

@@ -21,6 +21,7 @@ from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.writing import (
     ROW_GROUP_ROWS,
     Target,
+    _repeats,
     exact_sums,
     read_ids,
     sort_rows,
@@ -204,3 +205,28 @@ def test_a_published_name_is_never_taken_again(tmp_path: Path, rng: random.Rando
     with pytest.raises(FileExistsError):
         write(tmp_path, OWN, rows.slice(1))
     assert sha256_file(tmp_path / before.path) == before.sha256
+
+
+@pytest.mark.parametrize("texts", [
+    ["99999999999999999999.999999999999999999"] * 3,
+    ["-99999999999999999999.999999999999999999"] * 3,
+    ["99999999999999999999.999999999999999999", "-99999999999999999999.999999999999999999", "1E-18"],
+    ["1.5", "-0.000000000000000001"],
+    [],
+])  # fmt: skip
+def test_sums_that_38_digits_do_not_hold_are_exact(texts: list[str]) -> None:
+    values = [Decimal(text) for text in texts]
+    column = next(column for column in OWN.columns if column.type is LogicalType.MONEY)
+    rows = pa.table({column.name: pa.array([*values, None], pa.decimal128(38, 18))})
+    expected = reduce(EXACT.add, values, Decimal(0))
+    assert exact_sums(OWN, rows, [column.name]) == {column.name: f"{expected:f}"}
+
+
+@pytest.mark.parametrize(
+    ("distinct", "is_worth_it"), [(1, True), (100, True), (20_000, True), (60_000, True), (10**9, False)]
+)
+def test_a_dictionary_is_made_where_values_come_again(
+    rng: random.Random, distinct: int, *, is_worth_it: bool
+) -> None:
+    rows = pa.table({"value": [rng.randrange(distinct) for _ in range(ROW_GROUP_ROWS)]})
+    assert _repeats(rows, "value") is is_worth_it
