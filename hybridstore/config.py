@@ -27,6 +27,7 @@ MaintenanceMode = Literal["auto", "off"]
 DEFAULT_BASE_CURRENCY = "USDT"
 DATABASE_NAME = "trading_bot.db"
 CONFIG_NAME = "hybridstore.toml"
+BACKUPS_NAME = "backups"
 ENVIRONMENT_PREFIX = "HYBRIDSTORE_"
 _MAINTENANCE_VARIABLE = "HYBRIDSTORE_MAINTENANCE"
 LIVE_SETTINGS = frozenset(
@@ -199,6 +200,10 @@ class BackupConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         keep_full_backups_days: Any moment of this many last days can be restored.
         enable_compression: Compress backups.
         verify_backups: Prove each backup after it was written.
+        mode: ``auto``: whoever maintains the store backs it up, too. ``off``: nobody does, unless asked.
+        poll_interval_ms: Milliseconds between two looks at what was committed: no more than that can be lost with the
+            store's disk.
+        segment_interval_s: Seconds after which what was shipped becomes a file of its own.
     """
 
     backup_base_path: str | None = None
@@ -207,12 +212,25 @@ class BackupConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     keep_full_backups_days: int = 30
     enable_compression: bool = True
     verify_backups: bool = True
+    mode: MaintenanceMode = "auto"
+    poll_interval_ms: float = 100.0
+    segment_interval_s: float = 60.0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         check_types(self)
         hour = {"full_backup_interval_hours": 0.001, "incremental_backup_interval_hours": 0.001}
-        check_least(self, {**hour, "keep_full_backups_days": 1})
+        check_least(
+            self, {**hour, "keep_full_backups_days": 1, "poll_interval_ms": 1, "segment_interval_s": 0.01}
+        )
+
+    def base(self, root: Path) -> Path:
+        """Return the folder of a store's backups.
+
+        Args:
+            root: The store's folder.
+        """
+        return Path(self.backup_base_path) if self.backup_base_path else root / BACKUPS_NAME
 
 
 class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,9 @@
     │   ├── ArchiveCorrupt          an archived file is missing, cut or changed
     │   ├── ArchiveUnreachable      archived files lie in an object store that does not answer
     │   └── MoveFailed              a tier move found something it will not continue with
+    ├── BackupError                 a backup cannot be made or used
+    │   ├── BackupCorrupt           a file of a backup is missing, cut or changed
+    │   └── NotRestorable           the backups do not hold the moment that was asked for
     └── QueryError
         ├── QueryRefused            more than SELECT or EXPLAIN, or a read outside the store
         ├── QueryFailed             the query is wrong (syntax, unknown column)
@@ -153,6 +156,18 @@ class ArchiveUnreachable(ArchiveError):
 
 class MoveFailed(ArchiveError):
     """A tier move found something it will not continue with; hot rows stay where they are."""
+
+
+class BackupError(HybridStoreError):
+    """A backup cannot be made or used."""
+
+
+class BackupCorrupt(BackupError):
+    """A file of a backup is missing, cut or changed; nothing was restored from it."""
+
+
+class NotRestorable(BackupError):
+    """The backups do not hold the moment that was asked for."""
 
 
 class QueryError(HybridStoreError):

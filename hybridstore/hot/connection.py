@@ -21,6 +21,7 @@ from hybridstore.errors import (
     StoreCorrupt,
     StoreError,
 )
+from hybridstore.hot.shipped_mark import is_shipped
 
 SQLITE_VERSION_MIN = 3_053_000
 """The first that can drop NOT NULL. Before 3.51.3 two connections could reset the WAL under each other (bot and tiering
@@ -88,9 +89,9 @@ def close_connection(connection: apsw.Connection, *, keeps_log: bool) -> None:
     Args:
         connection: The connection; it is not used any more.
         keeps_log: Leave database and log as they are: where the log is not the one that others read, copying it
-            into the database would undo what they wrote.
+            into the database would undo what they wrote. A log that is backed up is left in any case.
     """
-    if keeps_log:
+    if keeps_log or is_shipped(Path(connection.db_filename("main")).parent):
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close(True)  # noqa: FBT003  positional in apsw
 
@@ -180,6 +181,8 @@ def _configure(connection: apsw.Connection, config: DatabaseConfig, *, write: bo
     ):
         connection.config(option, value)
     connection.wal_autocheckpoint(0)  # a commit must never pay for a checkpoint
+    if is_shipped(config.root):  # whoever closes last would copy the log back and remove it
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.pragma("cell_size_check", value=True)
     connection.pragma("temp_store", "memory")
     cache_mb = min(config.cache_size_mb, _WRITER_CACHE_MB_MAX) if write else config.cache_size_mb

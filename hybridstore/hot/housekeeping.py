@@ -15,6 +15,7 @@ from hybridstore.config import DatabaseConfig
 from hybridstore.hot.connection import close_connection, open_connection, translate
 from hybridstore.hot.lookout import Lookout
 from hybridstore.hot.pool import ReaderPool
+from hybridstore.hot.shipped_mark import is_shipped
 
 _INTERVAL_S = 0.05
 _ROUNDS_A_LOOK = 20
@@ -37,6 +38,9 @@ class Housekeeping:
         self._connection.set_busy_handler(None)  # whoever is busy is served later
         page_size_bytes = int(self._connection.pragma("page_size"))
         self._frames_max = config.wal_checkpoint_mb * _MIB // page_size_bytes
+        self._frames_limit = config.wal_limit_mb * _MIB // page_size_bytes
+        self._root = config.root
+        self._is_shipped = is_shipped(self._root)
         self._rounds = 0
         try:
             lookout.begin(self._connection)
@@ -63,11 +67,14 @@ class Housekeeping:
                 self._checkpoint()
             self._rounds += 1
             if self._rounds % _ROUNDS_A_LOOK == 0:
+                self._is_shipped = is_shipped(self._root)
                 self._lookout.look(self._connection)
         self._lookout.end(self._connection)
         close_connection(self._connection, keeps_log=self._lookout.condemned)
 
     def _checkpoint(self) -> None:
         frames, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-        if frames - copied >= self._frames_max and self._lookout.may_copy():
+        # Whoever backs the log up also copies it back. Where nobody does any more it must not grow for ever.
+        due = self._frames_limit if self._is_shipped else self._frames_max
+        if frames - copied >= due and self._lookout.may_copy():
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

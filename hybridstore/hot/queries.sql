@@ -17,6 +17,14 @@ SELECT seq, ts FROM commit_clock WHERE slot = 1
 -- The same, with the mark by which the store is known for ever.
 SELECT mark, seq, ts FROM commit_clock WHERE slot = 1
 
+-- name: whole_schema
+-- Everything in the database, to compare two databases as a whole.
+SELECT name, sql FROM sqlite_schema ORDER BY type, name
+
+-- name: whole_tables
+-- Every table, for the same purpose; what ANALYZE and AUTOINCREMENT keep is of the database, too.
+SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name
+
 -- name: balances_of_account
 -- Latest balance of every asset of an account, as one row.
 SELECT json_group_array(json_array(account, asset, balance, hold_trade, available, debt, told, source, updated_at, recorded_at))

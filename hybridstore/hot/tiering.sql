@@ -38,6 +38,11 @@ SELECT file_id, dataset, tier, path, start_us, end_us, id_min, id_max, visible_t
   url, offloaded_at
 FROM archive_files INDEXED BY archive_files_by_offloaded_at WHERE offloaded_at IS NOT NULL
 
+-- name: files_to_keep
+-- Every file there is, those that were replaced and not yet deleted included, for the backups.
+SELECT f.file_id, f.path, f.size_bytes, f.sha256, f.url, f.offloaded_at, f.replaced_seq
+FROM archive_files AS f ORDER BY f.created_seq, f.file_id
+
 -- name: known_paths
 -- Paths the store knows: files that count or counted, and files of moves under way.
 SELECT path FROM archive_files

@@ -1,0 +1,197 @@
+"""The backups' copies of archived files: each content once, whatever it is called in the store."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from hybridstore.archive.object_store import object_store
+from hybridstore.config import DatabaseConfig
+from hybridstore.durable import (
+    PRIVATE_FILE_MODE,
+    fsync_directory,
+    fsync_file,
+    make_directories,
+    sha256_file,
+    telling_failures,
+)
+from hybridstore.errors import ArchiveCorrupt, BackupCorrupt
+from hybridstore.hot.copying import read_kept_files
+
+FOLDER = "archives"
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
+"""What a file system says that cannot give a file a second name there."""
+
+
+class KeptFile(NamedTuple):
+    """A file of the manifest, as far as its content matters.
+
+    Attributes:
+        file_id: Unique.
+        path: Relative to the root.
+        size_bytes: Its size.
+        sha256: Its hash.
+        url: Object store below which its object is; None where there is none.
+        offloaded_at: Since when that is proven, us UTC; None: not yet.
+        replaced_seq: Commit that replaced it; None while it counts.
+    """
+
+    file_id: str
+    path: str
+    size_bytes: int
+    sha256: str
+    url: str | None
+    offloaded_at: int | None
+    replaced_seq: int | None
+
+
+def kept_files(config: DatabaseConfig) -> tuple[int, list[KeptFile]]:
+    """Return every archived file that a database knows.
+
+    Args:
+        config: Where the database is.
+
+    Returns:
+        The last commit of the moment, and the files.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    seq, rows = read_kept_files(config)
+    return seq, [KeptFile(*row) for row in rows]
+
+
+class ArchiveCopies:
+    """Copies of archived files.
+
+    Args:
+        base: The folder of the backups.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self._base = base / FOLDER
+
+    def path(self, sha256: str) -> Path:
+        """Return where the copy of a content is.
+
+        Args:
+            sha256: Its hash.
+        """
+        return self._base / sha256[:2] / f"{sha256}.parquet"
+
+    def has(self, file: KeptFile) -> bool:
+        """Say whether there is a copy; it is not read.
+
+        Args:
+            file: Of this file.
+        """
+        try:
+            return self.path(file.sha256).stat().st_size == file.size_bytes
+        except OSError:
+            return False
+
+    def keep(self, root: Path, file: KeptFile) -> None:
+        """Copy a file of the store, and prove the copy. On one file system it becomes a second name of it.
+
+        Args:
+            root: The store's folder.
+            file: The file.
+
+        Raises:
+            ArchiveCorrupt: It is missing or damaged, and there is no whole object of it either.
+            StorageFull: The backup's device is full.
+            StorageFailure: A file cannot be read or written.
+        """
+        target, source = self.path(file.sha256), root / file.path
+        with telling_failures("back up an archived file", target):
+            make_directories(target.parent)
+            temporary = target.with_name(f".{target.name}.tmp")
+            temporary.unlink(missing_ok=True)
+            try:
+                if not _is_whole(source, file):
+                    _fetch(temporary, file, source)
+                else:
+                    link_or_copy(source, temporary)
+                if not _is_whole(temporary, file):
+                    raise ArchiveCorrupt("it changed while it was copied", path=str(source))
+                fsync_file(temporary)
+                temporary.replace(target)
+                fsync_directory(target.parent)
+            finally:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+    def put_back(self, root: Path, file: KeptFile) -> bool:
+        """Put a file into a store, under its own name there.
+
+        Args:
+            root: The store's folder.
+            file: The file.
+
+        Returns:
+            Whether there is a copy of it.
+
+        Raises:
+            BackupCorrupt: The copy is damaged.
+            StorageFull: There is no space.
+            StorageFailure: A file cannot be read or written.
+        """
+        copy, target = self.path(file.sha256), root / file.path
+        with telling_failures("put an archived file back", target):
+            if not copy.exists():
+                return False
+            if not _is_whole(copy, file):
+                raise BackupCorrupt(
+                    "the copy of an archived file is not what was written",
+                    path=str(copy),
+                    hint="hybridstore backup verify says what can still be restored",
+                )
+            make_directories(target.parent)
+            temporary = target.with_name(f".{target.name}.tmp")
+            temporary.unlink(missing_ok=True)
+            link_or_copy(copy, temporary)
+            fsync_file(temporary)
+            temporary.replace(target)
+            fsync_directory(target.parent)
+        return True
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that never changes a second name, or copy it where that cannot be.
+
+    Args:
+        source: The file.
+        target: A name that is free.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shutil.copyfile(source, target)
+        target.chmod(PRIVATE_FILE_MODE)
+
+
+def _is_whole(path: Path, file: KeptFile) -> bool:
+    try:
+        return path.stat().st_size == file.size_bytes and sha256_file(path) == file.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _fetch(target: Path, file: KeptFile, source: Path) -> None:
+    if file.offloaded_at is None or file.url is None:
+        raise ArchiveCorrupt(
+            "an archived file is missing or damaged, so it was not backed up",
+            path=str(source),
+            hint="hybridstore verify says what is wrong with it; an earlier backup may hold it",
+        )
+    target.write_bytes(object_store(file.url).get(file.path, file.size_bytes, file.sha256))
+    target.chmod(PRIVATE_FILE_MODE)

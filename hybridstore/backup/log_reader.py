@@ -1,0 +1,250 @@
+"""Reads the write-ahead log of a running store, behind a place up to which it was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hybridstore.backup.batch import Batch, make_batch
+from hybridstore.backup.commits import Clock, ClockRow, Numbers, find_commits
+from hybridstore.backup.pieces import LogPosition
+from hybridstore.backup.wal import (
+    FRAME_HEADER_BYTES,
+    HEADER_BYTES,
+    LogHeader,
+    parse_frames,
+    parse_header,
+    read_sums,
+)
+from hybridstore.errors import BackupError, StoreCorrupt
+from hybridstore.hot.log_pin import LogPin
+
+_CHUNK_BYTES = 16 << 20
+_MASK = 0xFFFF_FFFF
+NOWHERE = LogPosition(0, 0, 0, 0, 0, 0)
+"""Of a store that has no log yet: whatever log it gets begins there."""
+_ATTEMPTS_MAX = 5
+"""So often the head of the log may change while it is looked at: a writer changes it once in many commits."""
+
+
+class GapError(BackupError):
+    """The log does not go on where it was read up to: commits may be missing between."""
+
+
+class Read(NamedTuple):
+    """Some frames that were read.
+
+    Attributes:
+        batch: The frames and their commits.
+        end: Where in the log they end.
+        clock: The commit clock there.
+    """
+
+    batch: Batch
+    end: LogPosition
+    clock: Clock
+
+
+class LogReader:
+    """Reads each frame once, in the order of the log, and proves it.
+
+    Args:
+        pin: Keeps the log from beginning anew before it was read.
+        path: The database.
+        mark: The 16 bytes by which the store is known.
+        position: Up to where it was read.
+        clock: The commit clock there.
+    """
+
+    def __init__(self, pin: LogPin, path: Path, mark: bytes, position: LogPosition, clock: Clock) -> None:
+        self.position = position
+        self.clock = clock
+        self._pin = pin
+        self._log = path.with_name(f"{path.name}-wal")
+        self._mark = mark
+
+    def read(self) -> Iterator[Read]:
+        """Read what was committed since the last call. It counts as read once :meth:`advance` was called.
+
+        Yields:
+            Frames, at most about 16 MiB at once.
+
+        Raises:
+            GapError: The log does not go on where it was read up to.
+            StoreCorrupt: A frame is damaged.
+        """
+        header, frames = look_at_log(self._pin, self._log)
+        if header is None or not frames:
+            return
+        position, clock = self.position, self.clock
+        if (header.salts, header.generation) != ((position.salt1, position.salt2), position.generation):
+            if not _begins_after(position, header):
+                raise GapError(
+                    "the write-ahead log began anew more than once since it was read, or was another file's",
+                    path=str(self._log),
+                )
+            position = _start_of(header)
+        if frames < position.frames:
+            raise GapError(
+                f"the write-ahead log has {frames} frames, and {position.frames} were read",
+                path=str(self._log),
+            )
+        yield from self._read_frames(header, position, clock, frames)
+
+    def advance(self, read: Read) -> None:
+        """Count frames as read.
+
+        Args:
+            read: The last of them.
+        """
+        self.position, self.clock = read.end, read.clock
+
+    def _read_frames(
+        self, header: LogHeader, position: LogPosition, clock: Clock, frames_end: int
+    ) -> Iterator[Read]:
+        step = max(_CHUNK_BYTES // header.frame_bytes, 1)
+        with self._log.open("rb") as file:
+            for start in range(position.frames, frames_end, step):
+                count = min(step, frames_end - start)
+                file.seek(HEADER_BYTES + start * header.frame_bytes)
+                content = file.read(count * header.frame_bytes)
+                if len(content) != count * header.frame_bytes:
+                    raise StoreCorrupt(
+                        f"the write-ahead log ends before frame {frames_end}",
+                        operation="read the write-ahead log",
+                        path=str(self._log),
+                    )
+                frames = parse_frames(header, content, (position.sum1, position.sum2))
+                commits = find_commits(frames, self._mark, clock)
+                self._check_numbers(clock.row.seq, commits.seqs)
+                clock = commits.clock
+                position = LogPosition(*header.salts, header.generation, start + count, *frames.sums)
+                yield Read(make_batch(frames, commits), position, clock)
+
+    def _check_numbers(self, before: int, seqs: Numbers) -> None:
+        """Refuse commits that do not follow each other; 0 is known of none before them."""
+        steps = np.diff(seqs, prepend=before) if before else np.diff(seqs)
+        wrong = np.flatnonzero((steps < 0) | (steps > 1))
+        if len(wrong):
+            raise GapError(
+                f"commit {seqs[wrong[0]] - steps[wrong[0]]} is followed by commit {seqs[wrong[0]]}",
+                path=str(self._log),
+            )
+
+
+def look_at_log(pin: LogPin, log: Path) -> tuple[LogHeader | None, int]:
+    """Say which generation of the log this is, and how many frames of commits it has.
+
+    The head is read before and after the frames are counted: only where it stayed the same do both belong together.
+
+    Args:
+        pin: The pin.
+        log: The log.
+
+    Returns:
+        Its head, None where it has none yet; and the frames.
+
+    Raises:
+        StoreCorrupt: Its head is damaged.
+    """
+    for attempt in range(_ATTEMPTS_MAX):
+        before = _head(log)
+        sizes = pin.sizes()
+        if not sizes.frames:
+            return None, 0
+        if before and before == _head(log):
+            try:
+                return parse_header(before), sizes.frames
+            except StoreCorrupt:
+                if attempt == _ATTEMPTS_MAX - 1:
+                    raise
+    raise StoreCorrupt(
+        "the head of the write-ahead log does not stay the same", operation="read the log", path=str(log)
+    )
+
+
+def place_now(pin: LogPin, path: Path, mark: bytes) -> tuple[LogPosition, Clock]:
+    """Say where the log ends now, and what the commit clock says there.
+
+    Args:
+        pin: The pin; it was taken just now.
+        path: The database.
+        mark: The 16 bytes by which the store is known.
+
+    Returns:
+        The place, and the clock.
+
+    Raises:
+        StoreCorrupt: The log is damaged.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    pinned = Clock(ClockRow(pin.position.seq, pin.position.ts_us))
+    header, _ = look_at_log(pin, log)
+    if header is None:
+        return NOWHERE, pinned
+    reader = LogReader(pin, path, mark, _start_of(header), Clock(ClockRow(0, 0)))
+    for read in reader.read():
+        reader.advance(read)
+    # Where no commit of the log has a number, the database says the last one.
+    return reader.position, reader.clock if reader.clock.row.seq else pinned
+
+
+def prove_place(pin: LogPin, path: Path, place: LogPosition) -> None:
+    """Prove that the log is the one that was read up to a place, and goes on there.
+
+    A log that began anew since will not do, even if nothing seems to be missing: while nobody held it, commits may have
+    been added, copied back and overwritten.
+
+    Args:
+        pin: The pin.
+        path: The database.
+        place: The place.
+
+    Raises:
+        GapError: It does not.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        header, frames = look_at_log(pin, log)
+        if header is None or (*header.salts, header.generation) != (
+            place.salt1,
+            place.salt2,
+            place.generation,
+        ):
+            raise GapError("the write-ahead log began anew while nobody shipped it", path=str(log))
+        if frames < place.frames:
+            raise GapError("the write-ahead log is shorter than what was shipped of it", path=str(log))
+        sums = header.sums
+        if place.frames:
+            with log.open("rb") as file:
+                file.seek(HEADER_BYTES + (place.frames - 1) * header.frame_bytes)
+                sums = read_sums(file.read(FRAME_HEADER_BYTES))
+        if sums != (place.sum1, place.sum2):
+            raise GapError("the write-ahead log holds other commits than were shipped of it", path=str(log))
+    except StoreCorrupt as error:
+        raise GapError(error.message, path=str(log)) from error
+
+
+def _begins_after(position: LogPosition, header: LogHeader) -> bool:
+    """Say whether this log is the one that begins where the last ended: once more, with nothing lost between."""
+    if position == NOWHERE:
+        return True
+    return (
+        header.salts[0] == (position.salt1 + 1) & _MASK
+        and header.generation == (position.generation + 1) & _MASK
+    )
+
+
+def _start_of(header: LogHeader) -> LogPosition:
+    return LogPosition(*header.salts, header.generation, 0, *header.sums)
+
+
+def _head(log: Path) -> bytes:
+    try:
+        with log.open("rb") as file:
+            return file.read(HEADER_BYTES)
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,322 @@
+"""Puts a whole store back as it was at a moment: hot database, manifest and archived files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
+from hybridstore.backup.batch import Batch, decode, join
+from hybridstore.backup.chain import Chain, Link, Target, choose_chain, choose_epoch, link_of
+from hybridstore.backup.framing import decode_records
+from hybridstore.backup.pieces import Full, Segment, Tail
+from hybridstore.backup.rebuild import Rebuilt, apply_links, unpack_full
+from hybridstore.backup.repository import Repository
+from hybridstore.config import DATABASE_NAME, DatabaseConfig
+from hybridstore.durable import (
+    PRIVATE_DIR_MODE,
+    fsync_directory,
+    fsync_file,
+    make_directories,
+    telling_failures,
+)
+from hybridstore.errors import BackupCorrupt, ConfigError, NotRestorable
+from hybridstore.hot.copying import prove_database
+from hybridstore.records import Record
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+_HINT = "hybridstore backup verify says what can still be restored"
+
+
+class RestoreResult(Record, frozen=True, gc=False):
+    """A store that was put back.
+
+    Attributes:
+        root: Its folder.
+        seq: Its last commit.
+        ts_us: Time of that commit, us UTC.
+        exact: Whether these are all commits up to the moment that was asked for. False where the backups end before
+            it: later ones may have been made that they do not hold.
+        epoch: The chain it was made from.
+        segments: Segments that were applied.
+        frames: Frames that were applied.
+        database_bytes: Size of its hot database.
+        archive_files: Archived files that were put back.
+        archive_bytes: Their size.
+    """
+
+    root: str
+    seq: int
+    ts_us: int
+    exact: bool
+    epoch: int
+    segments: int
+    frames: int
+    database_bytes: int
+    archive_files: int
+    archive_bytes: int
+
+
+class Stock(NamedTuple):
+    """What there is to restore from.
+
+    Attributes:
+        fulls: Full copies whose description can be read, and where they are.
+        links: Segments and tails.
+        segments: Where each segment is, by chain and number.
+        tails: What each tail holds, by chain and number.
+        damaged: What cannot be read, and why.
+    """
+
+    fulls: dict[Full, Path]
+    links: list[Link]
+    segments: dict[tuple[int, int], tuple[Path, Segment]]
+    tails: dict[tuple[int, int], Batch]
+    damaged: dict[Path, BackupCorrupt]
+
+
+def take_stock(repository: Repository) -> Stock:
+    """Look at everything there is: heads of segments, descriptions of copies, tails.
+
+    Args:
+        repository: The backups.
+
+    Returns:
+        What can be used, and what cannot.
+    """
+    stock = Stock({}, [], {}, {}, {})
+    for found in repository.files():
+        key = (found.named.epoch, found.named.number)
+        try:
+            if found.named.kind == "full":
+                stock.fulls[repository.read_full(found.path)] = found.path.with_suffix("")
+            elif found.named.kind == "segment":
+                segment = repository.read_segment(found.path)
+                stock.segments[key] = (found.path, segment)
+                stock.links.append(link_of(segment))
+            else:
+                head, body = repository.read_tail(found.path)
+                batch = _tail_batch(body)
+                if batch is not None:
+                    stock.tails[key] = batch
+                    stock.links.append(_tail_link(head, batch))
+        except BackupCorrupt as error:
+            stock.damaged[found.path] = error
+    # A segment holds what its tail held; where the process died between, both are there.
+    links = {
+        (link.epoch, link.number): link for link in sorted(stock.links, key=lambda link: bool(link.sha256))
+    }
+    return stock._replace(links=list(links.values()))
+
+
+def restore(
+    repository: Repository,
+    target: Target,
+    to: Path,
+    config: DatabaseConfig,
+    progress: OnProgress | None = None,
+) -> RestoreResult:
+    """Put a store back into a new folder, prove it, and only then give the folder its name.
+
+    Args:
+        repository: The backups.
+        target: The moment.
+        to: The folder; it does not exist or is empty.
+        config: Settings to open it with.
+        progress: Called as it goes on.
+
+    Returns:
+        What was put back.
+
+    Raises:
+        NotRestorable: The backups do not hold the moment.
+        BackupCorrupt: A file that it needs is missing or damaged; the folder was not made.
+        ConfigError: The folder is in use.
+        StorageFull: There is no space.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ConfigError(
+            f"{to} is not empty",
+            operation="restore",
+            hint="give a folder that does not exist yet, or use --in-place to keep the old store aside",
+        )
+    making = to.with_name(f".{to.name}.restoring")
+    with telling_failures("restore", making):
+        shutil.rmtree(making, ignore_errors=True)
+        make_directories(making.parent)
+        making.mkdir(mode=PRIVATE_DIR_MODE)
+    try:
+        result = restore_into(repository, target, making, config, progress)
+        with telling_failures("restore", to):
+            if to.exists():
+                to.rmdir()
+            making.rename(to)
+            fsync_directory(to.parent)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+    return msgspec.structs.replace(result, root=str(to))
+
+
+def restore_into(
+    repository: Repository,
+    target: Target,
+    folder: Path,
+    config: DatabaseConfig,
+    progress: OnProgress | None = None,
+) -> RestoreResult:
+    """Put a store back into an empty folder, and prove it.
+
+    Args:
+        repository: The backups.
+        target: The moment.
+        folder: The folder.
+        config: Settings to open it with.
+        progress: Called as it goes on.
+
+    Returns:
+        What was put back.
+
+    Raises:
+        NotRestorable: The backups do not hold the moment.
+        BackupCorrupt: A file that it needs is missing or damaged.
+        StorageFull: There is no space.
+    """
+    told = progress or (lambda _what, _done, _all: None)
+    stock = take_stock(repository)
+    chain = _choose(repository, stock, target)
+    database = folder / DATABASE_NAME
+    full = chain.full
+    unpack_full(stock.fulls[full], full, database, lambda done: told("unpacked", done, full.raw_bytes))
+    batches = _batches(repository, stock, chain)
+    rebuilt = apply_links(
+        database, chain, batches, target, lambda done: told("applied", done, max(done, full.raw_bytes))
+    )
+    settings = msgspec.structs.replace(config, database_path=str(database), vfs=None)
+    _prove(settings, database, full, rebuilt, told)
+    files, size_bytes = _put_archives_back(repository, settings, folder, told)
+    return RestoreResult(
+        root=str(folder),
+        seq=rebuilt.row.seq,
+        ts_us=rebuilt.row.ts_us,
+        exact=_is_exact(rebuilt, target),
+        epoch=chain.epoch,
+        segments=len(chain.links),
+        frames=rebuilt.applied,
+        database_bytes=rebuilt.pages * full.page_bytes,
+        archive_files=files,
+        archive_bytes=size_bytes,
+    )
+
+
+def _is_exact(rebuilt: Rebuilt, target: Target) -> bool:
+    if target.ts_us is None and target.seq is None:
+        return True
+    if target.inclusive and (target.seq == rebuilt.row.seq or target.ts_us == rebuilt.row.ts_us):
+        return True
+    return rebuilt.followed
+
+
+def _choose(repository: Repository, stock: Stock, target: Target) -> Chain:
+    fulls = list(stock.fulls)
+    try:
+        epoch = choose_epoch(repository.epochs(), fulls, target)
+        return choose_chain(epoch, fulls, stock.links, target)
+    except (NotRestorable, BackupCorrupt) as error:
+        if not stock.damaged:
+            raise
+        path, why = next(iter(stock.damaged.items()))
+        raise BackupCorrupt(
+            f"{error.message}; {len(stock.damaged)} files cannot be read, among them {path.name}: {why.message}",
+            path=str(path),
+            hint=_HINT,
+        ) from error
+
+
+def _batches(repository: Repository, stock: Stock, chain: Chain) -> Iterator[Batch]:
+    for link in chain.links:
+        key = (link.epoch, link.number)
+        if link.sha256:
+            path, segment = stock.segments[key]
+            yield read_batch(repository, path, segment)
+        else:
+            yield stock.tails[key]
+
+
+def read_batch(repository: Repository, path: Path, segment: Segment) -> Batch:
+    """Read and prove what a segment holds.
+
+    Args:
+        repository: The backups.
+        path: Its file.
+        segment: Its head.
+
+    Raises:
+        BackupCorrupt: It is damaged or missing.
+    """
+    try:
+        return decode(
+            repository.read_content(path, segment), segment.raw_bytes, compressed=segment.compressed
+        )
+    except BackupCorrupt as error:
+        raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
+
+
+def _tail_batch(body: bytes) -> Batch | None:
+    records, _ = decode_records(body)
+    return join([decode(one.content, one.raw_bytes, compressed=True) for one in records]) if records else None
+
+
+def _tail_link(head: Tail, batch: Batch) -> Link:
+    commits = len(batch.seqs)
+    last = (head.seq_before, head.ts_before_us)
+    first = (0, 0)
+    if commits:
+        first, last = ((int(batch.seqs[n]), int(batch.times_us[n])) for n in (0, -1))
+    return Link(
+        head.epoch, head.number, head.previous, "", head.seq_before, head.ts_before_us, *last, *first, commits
+    )
+
+
+def _prove(settings: DatabaseConfig, database: Path, full: Full, rebuilt: Rebuilt, told: OnProgress) -> None:
+    told("proving", 0, 1)
+    found = prove_database(settings, database)
+    for left in database.parent.glob(f"{database.name}-*"):
+        left.unlink()
+    with telling_failures("restore", database):
+        fsync_file(database)
+    wanted = (full.store, rebuilt.row.seq, rebuilt.row.ts_us, rebuilt.pages)
+    got = (found.position.mark.hex(), found.position.seq, found.position.ts_us, found.pages)
+    if wanted != got:
+        raise BackupCorrupt(
+            f"what was put together is not what was wanted: store, commit, time and pages are {got}, not {wanted}",
+            path=str(database),
+            hint=_HINT,
+        )
+    told("proving", 1, 1)
+
+
+def _put_archives_back(
+    repository: Repository, settings: DatabaseConfig, folder: Path, told: OnProgress
+) -> tuple[int, int]:
+    copies = ArchiveCopies(repository.base)
+    _, files = kept_files(settings)
+    count = size_bytes = 0
+    for done, file in enumerate(files, 1):
+        if copies.put_back(folder, file):
+            count, size_bytes = count + 1, size_bytes + file.size_bytes
+        elif file.replaced_seq is None and file.offloaded_at is None:
+            raise BackupCorrupt(
+                f"the backups have no copy of an archived file that counted then ({file.path})",
+                path=str(copies.path(file.sha256)),
+                hint=_HINT,
+            )
+        told("archives", done, len(files))
+    for left in folder.glob(f"{DATABASE_NAME}-*"):
+        left.unlink()
+    return count, size_bytes

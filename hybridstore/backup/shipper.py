@@ -1,0 +1,301 @@
+"""Copies every commit of a running store out of its write-ahead log, as it is made. One shipper a store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import filelock
+import msgspec
+
+from hybridstore.backup.batch import encode, join
+from hybridstore.backup.commits import Clock, ClockRow
+from hybridstore.backup.framing import decode_records, encode_head
+from hybridstore.backup.log_reader import GapError, LogReader, place_now, prove_place
+from hybridstore.backup.pieces import NO_SHA256, Epoch, Segment, Tail, sha256_of
+from hybridstore.backup.repository import LOCK_NAME, Found, Repository
+from hybridstore.backup.tail import TailFile
+from hybridstore.clock import Clock as TimeSource
+from hybridstore.config import BackupConfig, DatabaseConfig
+from hybridstore.durable import PRIVATE_FILE_MODE, make_directories, telling_failures
+from hybridstore.errors import BackupCorrupt, StoreBusy
+from hybridstore.hot.log_pin import LogPin
+from hybridstore.hot.shipped_mark import mark_shipped
+
+_LEVEL = 3
+_MIB = 1 << 20
+SEGMENT_MAX_BYTES = 32 * _MIB
+"""From this size on a tail becomes a segment, before compression."""
+_HOLD_WAIT_MS = 50
+_HOLD_EVERY_S = 1.0
+
+
+class Shipper:
+    """Ships the log of one store. Used by one thread.
+
+    Args:
+        config: The store's settings; the store exists.
+        backup: Settings of its backups.
+        repository: Where to.
+        clock: Where the time comes from.
+        on_gap: Called with a sentence where commits are missing between two chains.
+
+    Raises:
+        StoreBusy: Another process ships this store, or writes to this folder.
+        ConfigError: The folder holds another store's backups.
+        StoreError: The store cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: DatabaseConfig,
+        backup: BackupConfig,
+        repository: Repository,
+        clock: TimeSource,
+        on_gap: Callable[[str], None] | None = None,
+    ) -> None:
+        self._config = config
+        self._backup = backup
+        self._repository = repository
+        self._clock = clock
+        self._on_gap = on_gap or (lambda _said: None)
+        self._held_s = self._tail_begun_s = time.monotonic()
+        self._last_safe = ClockRow(0, 0)
+        self.holds_ms: list[float] = []
+        """How long writers were held each time, ms."""
+        self._lock = _lock(repository)
+        try:
+            self._pin = LogPin(config)
+            try:
+                self._mark = self._pin.position.mark
+                repository.claim(self._mark.hex())
+                self._begin()
+            except BaseException:
+                self._pin.close()
+                raise
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def epoch(self) -> int:
+        """The chain that is being written."""
+        return self._epoch
+
+    @property
+    def clock_row(self) -> ClockRow:
+        """The last commit that is safe."""
+        return self._reader.clock.row
+
+    def close(self) -> None:
+        """Stop. The log stays as it is, for the next shipper to go on."""
+        self._tail.close()
+        self._pin.close()
+        self._lock.release()
+
+    def poll(self) -> int:
+        """Ship what was committed since the last call, then let the log be copied back and begin anew.
+
+        Returns:
+            How many frames were shipped.
+
+        Raises:
+            StorageFull: The backup's device is full; the next call tries again, and nothing is lost meanwhile.
+            StorageFailure: The backup cannot be written.
+            StoreMoved: The store's files were replaced.
+            StoreCorrupt: The log is damaged.
+        """
+        self._pin.check_files()
+        shipped = self._ship()
+        if time.monotonic() - self._tail_begun_s >= self._backup.segment_interval_s:
+            self.roll()
+        self._let_go()
+        return shipped
+
+    def roll(self) -> Segment | None:
+        """Make a segment of the tail.
+
+        Returns:
+            The segment; None where there was nothing.
+
+        Raises:
+            StorageFull: The backup's device is full.
+            StorageFailure: It cannot be written.
+        """
+        tail = self._tail
+        if tail.is_empty:
+            return None
+        segment = self._make_segment(tail)
+        self._start_tail(segment.number + 1, segment.sha256)
+        tail.remove()
+        return segment
+
+    # -- where to go on -----------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Go on where the last shipper stopped, or begin a new chain and say why."""
+        epochs = self._repository.epochs()
+        if not epochs:
+            self._begin_epoch(1, "the first")
+        else:
+            try:
+                self._resume(epochs[-1].epoch)
+            except (BackupCorrupt, GapError) as error:
+                self._begin_epoch(len(epochs) + 1, error.message)
+        with telling_failures("begin to ship", self._config.root):
+            said = {"to": str(self._repository.base), "epoch": self.epoch}
+            mark_shipped(self._config.root, msgspec.json.encode(said))
+
+    def _resume(self, epoch: int) -> None:
+        ours = [found for found in self._repository.files() if found.named.epoch == epoch]
+        segments = [found for found in ours if found.named.kind == "segment"]
+        last = self._repository.read_segment(segments[-1].path) if segments else None
+        number, previous = (last.number + 1, last.sha256) if last else (0, NO_SHA256)
+        tail: TailFile | None = None
+        for found in ours:
+            if found.named.kind == "tail" and found.named.number == number:
+                tail = self._reopen(found)
+            elif found.named.kind == "tail" and found.named.number < number:
+                found.path.unlink(missing_ok=True)  # a segment holds what it held
+        if tail is None and last is None:
+            raise BackupCorrupt("the last chain of backups was never begun")
+        if tail is not None:
+            place, row = tail.end, _last_commit(tail)
+        else:
+            assert last is not None
+            place, row = last.end, ClockRow(last.seq_last, last.ts_last_us)
+        self._last_safe = row
+        prove_place(self._pin, self._config.path, place)
+        self._reader = LogReader(self._pin, self._config.path, self._mark, place, Clock(row))
+        if tail is not None:
+            self._tail, self._epoch = tail, epoch
+        else:
+            self._epoch = epoch
+            self._start_tail(number, previous)
+
+    def _reopen(self, found: Found) -> TailFile:
+        head, body = self._repository.read_tail(found.path)
+        records, _ = decode_records(body)
+        return TailFile(self._repository.base, head, records)
+
+    def _begin_epoch(self, number: int, reason: str) -> None:
+        known = self._last_safe
+        place, clock = place_now(self._pin, self._config.path, self._mark)
+        now_us = self._clock.now_us()
+        self._repository.add_epoch(Epoch(number, self._mark.hex(), now_us, reason, known.seq, known.ts_us))
+        self._reader = LogReader(self._pin, self._config.path, self._mark, place, clock)
+        self._epoch = number
+        self._start_tail(0, NO_SHA256)
+        if number > 1:
+            self._on_gap(
+                f"backups begin anew at commit {clock.row.seq}: {reason}; no moment between commit {known.seq} and "
+                f"that one can be restored"
+            )
+
+    def _start_tail(self, number: int, previous: str) -> None:
+        row = self._reader.clock.row
+        head = Tail(
+            store=self._mark.hex(),
+            epoch=self._epoch,
+            number=number,
+            previous=previous,
+            created_us=self._clock.now_us(),
+            seq_before=row.seq,
+            ts_before_us=row.ts_us,
+            page_bytes=self._pin.page_bytes,
+            begin=self._reader.position,
+        )
+        self._tail = TailFile(self._repository.base, head)
+
+    # -- one look -----------------------------------------------------------------------------------------------
+
+    def _ship(self) -> int:
+        shipped = 0
+        for read in self._reader.read():
+            if self._tail.is_empty:
+                self._tail_begun_s = time.monotonic()
+            self._tail.add(read.batch, read.end)
+            self._tail.flush()
+            self._reader.advance(read)
+            shipped += len(read.batch.numbers)
+            if self._tail.raw_bytes >= SEGMENT_MAX_BYTES:
+                self.roll()
+        return shipped
+
+    def _make_segment(self, tail: TailFile) -> Segment:
+        batch, head, row = join(tail.batches()), tail.head, self._reader.clock.row
+        compressed = self._backup.enable_compression
+        body = encode(batch, _LEVEL if compressed else None)
+        segment = Segment(
+            store=head.store,
+            epoch=head.epoch,
+            number=head.number,
+            previous=head.previous,
+            created_us=self._clock.now_us(),
+            seq_before=head.seq_before,
+            ts_before_us=head.ts_before_us,
+            seq_first=int(batch.seqs[0]) if len(batch.seqs) else 0,
+            seq_last=row.seq,
+            ts_first_us=int(batch.times_us[0]) if len(batch.seqs) else 0,
+            ts_last_us=row.ts_us,
+            commits=len(batch.seqs),
+            frames=len(batch.numbers),
+            page_bytes=head.page_bytes,
+            end=tail.end,
+            raw_bytes=batch.raw_bytes,
+            size_bytes=len(body),
+            sha256=sha256_of(body),
+            compressed=compressed,
+        )
+        self._repository.publish(segment.path, encode_head(segment), body)
+        return segment
+
+    def _let_go(self) -> None:
+        """Let the log be copied back, and begin anew: nothing of it is needed any more."""
+        sizes = self._pin.sizes()
+        if sizes.frames < self._frames_of(self._config.wal_checkpoint_mb):
+            return
+        self._release()
+        hold = sizes.frames >= self._frames_of(self._config.wal_limit_mb) // 2
+        if hold and time.monotonic() - self._held_s >= _HOLD_EVERY_S:
+            self._held_s = begun_s = time.monotonic()
+            with suppress(StoreBusy), self._pin.holding_writers(_HOLD_WAIT_MS):
+                begun_s = time.monotonic()
+                self._ship()
+                self._release()
+            self.holds_ms.append((time.monotonic() - begun_s) * 1000)
+
+    def _release(self) -> None:
+        self._pin.renew(self._ship)
+        with suppress(StoreBusy):  # somebody else copies it back just now
+            sizes = self._pin.copy_back()
+            if sizes.copied == sizes.frames:
+                self._pin.renew(self._ship)
+
+    def _frames_of(self, size_mb: int) -> int:
+        return size_mb * _MIB // self._pin.page_bytes
+
+
+def _last_commit(tail: TailFile) -> ClockRow:
+    for batch in reversed(tail.batches()):
+        if len(batch.seqs):
+            return ClockRow(int(batch.seqs[-1]), int(batch.times_us[-1]))
+    return ClockRow(tail.head.seq_before, tail.head.ts_before_us)
+
+
+def _lock(repository: Repository) -> filelock.BaseFileLock:
+    """Take the folder: two that write to it would mix two chains."""
+    with telling_failures("begin to ship", repository.base):
+        make_directories(repository.base)
+        lock = filelock.FileLock(repository.base / LOCK_NAME, mode=PRIVATE_FILE_MODE)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise StoreBusy(
+                "another process writes backups to this folder",
+                operation="begin to ship",
+                path=str(repository.base),
+                hint="one shipper a store: it is done there; this one is not needed",
+            ) from None
+    return lock
