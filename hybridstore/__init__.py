@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hybridstore.aio import TradingBotStorageSystem
+    from hybridstore.backup.manager import BackupManager
+    from hybridstore.backup.restore import RestoreResult
     from hybridstore.clock import Clock, ManualClock, SystemClock
     from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy
     from hybridstore.errors import (
         ArchiveCorrupt,
         ArchiveError,
         ArchiveUnreachable,
+        BackupCorrupt,
+        BackupError,
         ConfigError,
         Conflict,
         HybridStoreError,
         InvalidValue,
         MoveFailed,
         NotFound,
+        NotRestorable,
         QueryError,
         QueryFailed,
         QueryRefused,
@@ -66,6 +71,9 @@ __all__ = [
     "ArchiveUnreachable",
     "AsyncSubscription",
     "BackupConfig",
+    "BackupCorrupt",
+    "BackupError",
+    "BackupManager",
     "Balance",
     "Clock",
     "Column",
@@ -90,6 +98,7 @@ __all__ = [
     "MoveFailed",
     "MoveReport",
     "NotFound",
+    "NotRestorable",
     "PortfolioSummary",
     "Position",
     "QueryError",
@@ -97,6 +106,7 @@ __all__ = [
     "QueryOptimizer",
     "QueryRefused",
     "QueryTimeout",
+    "RestoreResult",
     "RetentionPolicy",
     "SchemaManager",
     "SchemaMismatch",
@@ -121,12 +131,15 @@ __all__ = [
 
 _ROOMS = {
     "aio": "TradingBotStorageSystem",
+    "backup.manager": "BackupManager",
+    "backup.restore": "RestoreResult",
     "clock": "Clock ManualClock SystemClock",
     "config": "BackupConfig DatabaseConfig RetentionPolicy",
     "errors": (
-        "ArchiveCorrupt ArchiveError ArchiveUnreachable ConfigError Conflict HybridStoreError InvalidValue "
-        "MoveFailed NotFound QueryError QueryFailed QueryRefused QueryTimeout SchemaMismatch StorageFailure "
-        "StorageFull StoreBusy StoreClosed StoreCorrupt StoreError StoreForked StoreMoved UnknownDataset"
+        "ArchiveCorrupt ArchiveError ArchiveUnreachable BackupCorrupt BackupError ConfigError Conflict "
+        "HybridStoreError InvalidValue MoveFailed NotFound NotRestorable QueryError QueryFailed QueryRefused "
+        "QueryTimeout SchemaMismatch StorageFailure StorageFull "
+        "StoreBusy StoreClosed StoreCorrupt StoreError StoreForked StoreMoved UnknownDataset"
     ),
     "hot.async_subscription": "AsyncSubscription",
     "hot.balances": "Balance",

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hybridstore.clock import Clock
-from hybridstore.config import DatabaseConfig, MaintenanceMode, RetentionPolicy
+from hybridstore.config import BackupConfig, DatabaseConfig, MaintenanceMode, RetentionPolicy
 from hybridstore.hot.async_desk import AsyncDesk
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from hybridstore.analytics.result import Result
+    from hybridstore.backup.manager import BackupManager
     from hybridstore.books.async_books import AsyncBooks
     from hybridstore.hot.async_subscription import AsyncSubscription
     from hybridstore.retention.progress import MoveReport
@@ -41,6 +42,7 @@ class TradingBotStorageSystem(AsyncDesk):
         clock: Where the time comes from; None means the machine's clock.
         datasets: The user's own datasets beside the built-in ones.
         policies: Retention policies beside the configured ones.
+        backup: Settings of its backups; None takes the configuration's.
         maintenance: ``auto``: the maintenance process is started and watched while the store is open; ``off``: it is
             not. None takes the configuration's mode (``auto``), but never starts it for a store with a clock of its
             own.
@@ -58,10 +60,17 @@ class TradingBotStorageSystem(AsyncDesk):
         clock: Clock | None = None,
         datasets: Iterable[Dataset] = (),
         policies: Iterable[RetentionPolicy] = (),
+        backup: BackupConfig | None = None,
         maintenance: MaintenanceMode | None = None,
     ) -> None:
         self.store = HybridStore(
-            root, config=config, clock=clock, datasets=datasets, policies=policies, maintenance=maintenance
+            root,
+            config=config,
+            clock=clock,
+            datasets=datasets,
+            policies=policies,
+            backup=backup,
+            maintenance=maintenance,
         )
         super().__init__(self.store.database)
         self.base_currency = self.store.base_currency
@@ -107,6 +116,11 @@ class TradingBotStorageSystem(AsyncDesk):
     def config(self) -> DatabaseConfig:
         """The settings in use; what is assigned to them takes effect where it can."""
         return self.store.config
+
+    @property
+    def backups(self) -> BackupManager:
+        """Backups, and restores to any moment; its calls take long, so run them in a thread."""
+        return self.store.backups
 
     @property
     def books(self) -> AsyncBooks:

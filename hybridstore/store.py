@@ -14,6 +14,7 @@ import msgspec
 from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import (
     DATABASE_NAME,
+    BackupConfig,
     DatabaseConfig,
     MaintenanceMode,
     RetentionPolicy,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
     from hybridstore.archive.lookup import ArchiveLookup
+    from hybridstore.backup.manager import BackupManager
     from hybridstore.books.books import Books
     from hybridstore.hot.subscription import Subscription
     from hybridstore.operations.supervisor import Supervisor
@@ -51,6 +53,7 @@ class HybridStore(Desk):
         clock: Where the time comes from; None means the machine's clock.
         datasets: The user's own datasets beside the built-in ones.
         policies: Retention policies beside the configured ones.
+        backup: Settings of its backups; None takes the configuration's.
         maintenance: ``auto``: the maintenance process is started and watched while the store is open; ``off``: it is
             not. None takes the configuration's mode, but never starts it for a store with a clock of its own.
 
@@ -68,6 +71,7 @@ class HybridStore(Desk):
         clock: Clock | None = None,
         datasets: Iterable[Dataset] = (),
         policies: Iterable[RetentionPolicy] = (),
+        backup: BackupConfig | None = None,
         maintenance: MaintenanceMode | None = "off",
     ) -> None:
         folder = Path(root) if root is not None else config.root if config is not None else None
@@ -84,6 +88,7 @@ class HybridStore(Desk):
             settings,
             database=self.database.config,
             retention=(*settings.retention, *policies),
+            backup=backup or settings.backup,
             maintenance=msgspec.structs.replace(settings.maintenance, mode=mode),
         )
         self.database.archive_lookup = self._look_up
@@ -94,6 +99,7 @@ class HybridStore(Desk):
         self._analytics: Analytics | None = None
         self._retention: DataRetentionManager | None = None
         self._archived: ArchiveLookup | None = None
+        self._backups: BackupManager | None = None
         self._supervisor: Supervisor | None = None
 
     # -- life cycle ---------------------------------------------------------------------------------------------
@@ -129,6 +135,8 @@ class HybridStore(Desk):
         if self._supervisor is not None:
             self._supervisor.close()
             self._supervisor = None
+        if self._backups is not None:
+            self._backups.stop()
         self._close_analytics()
         self._retention = None
         self.database.shutdown()
@@ -188,6 +196,15 @@ class HybridStore(Desk):
 
             self._retention = DataRetentionManager(self.database, self._settings.retention)
         return self._retention
+
+    @property
+    def backups(self) -> BackupManager:
+        """Backups, and restores to any moment."""
+        if self._backups is None:
+            from hybridstore.backup.manager import BackupManager
+
+            self._backups = BackupManager(self.database.config, self._settings.backup, self.database.clock)
+        return self._backups
 
     def _look_up(self, needs: tuple[Need, ...]) -> Known:
         with self._opening:
@@ -383,7 +400,9 @@ class HybridStore(Desk):
         from hybridstore.operations.status import collect_status
 
         supervisor = self._supervisor
-        return collect_status(self.database, supervisor.status() if supervisor else None)
+        return collect_status(
+            self.database, supervisor.status() if supervisor else None, self._settings.backup
+        )
 
     def run_performance_diagnostics(self, account: str = DEFAULT_ACCOUNT) -> dict[str, Any]:
         """Measure the hot path on this store, on this machine.

@@ -83,6 +83,10 @@ class ArchiveCopies:
         """
         return self._base / sha256[:2] / f"{sha256}.parquet"
 
+    def paths(self) -> list[Path]:
+        """Return every copy there is."""
+        return sorted(self._base.glob("[0-9a-f][0-9a-f]/*.parquet"))
+
     def has(self, file: KeptFile) -> bool:
         """Say whether there is a copy; it is not read.
 

@@ -40,6 +40,18 @@ class Link(NamedTuple):
     ts_first_us: int
     commits: int
 
+    def follows(self, before: Link) -> bool:
+        """Say whether this is the one after another one.
+
+        Args:
+            before: The other one.
+        """
+        return (
+            self.number == before.number + 1
+            and self.previous == before.sha256
+            and self.seq_before == before.seq_last
+        )
+
 
 class Target(NamedTuple):
     """What to restore: every commit up to one of these.
@@ -218,11 +230,7 @@ def check_links(links: Sequence[Link]) -> None:
         BackupCorrupt: They do not follow each other.
     """
     for before, link in pairwise(links):
-        if (
-            link.number != before.number + 1
-            or link.previous != before.sha256
-            or link.seq_before != before.seq_last
-        ):
+        if not link.follows(before):
             raise _missing(link.epoch, before.seq_last, link.seq_before)
 
 

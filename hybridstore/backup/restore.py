@@ -25,7 +25,7 @@ from hybridstore.durable import (
     telling_failures,
 )
 from hybridstore.errors import BackupCorrupt, ConfigError, NotRestorable
-from hybridstore.hot.copying import prove_database
+from hybridstore.hot.copying import Copied, prove_database
 from hybridstore.records import Record
 
 OnProgress = Callable[[str, int, int], None]
@@ -78,6 +78,15 @@ class Stock(NamedTuple):
     segments: dict[tuple[int, int], tuple[Path, Segment]]
     tails: dict[tuple[int, int], Batch]
     damaged: dict[Path, BackupCorrupt]
+
+    def raw_bytes(self, link: Link) -> int:
+        """Say how much a link holds.
+
+        Args:
+            link: The link.
+        """
+        key = (link.epoch, link.number)
+        return self.segments[key][1].raw_bytes if link.sha256 else self.tails[key].raw_bytes
 
 
 def take_stock(repository: Repository) -> Stock:
@@ -188,30 +197,72 @@ def restore_into(
         StorageFull: There is no space.
     """
     told = progress or (lambda _what, _done, _all: None)
-    stock = take_stock(repository)
-    chain = _choose(repository, stock, target)
-    database = folder / DATABASE_NAME
-    full = chain.full
-    unpack_full(stock.fulls[full], full, database, lambda done: told("unpacked", done, full.raw_bytes))
-    batches = _batches(repository, stock, chain)
-    rebuilt = apply_links(
-        database, chain, batches, target, lambda done: told("applied", done, max(done, full.raw_bytes))
-    )
-    settings = msgspec.structs.replace(config, database_path=str(database), vfs=None)
-    _prove(settings, database, full, rebuilt, told)
+    made = restore_database(repository, target, folder, config, told)
+    settings = msgspec.structs.replace(config, database_path=str(folder / DATABASE_NAME), vfs=None)
     files, size_bytes = _put_archives_back(repository, settings, folder, told)
+    rebuilt = made.rebuilt
     return RestoreResult(
         root=str(folder),
         seq=rebuilt.row.seq,
         ts_us=rebuilt.row.ts_us,
         exact=_is_exact(rebuilt, target),
-        epoch=chain.epoch,
-        segments=len(chain.links),
+        epoch=made.chain.epoch,
+        segments=len(made.chain.links),
         frames=rebuilt.applied,
-        database_bytes=rebuilt.pages * full.page_bytes,
+        database_bytes=made.copied.pages * made.copied.page_bytes,
         archive_files=files,
         archive_bytes=size_bytes,
     )
+
+
+class Made(NamedTuple):
+    """A hot database that was put together and proven.
+
+    Attributes:
+        chain: The way it was made.
+        rebuilt: What came of it.
+        copied: What it holds.
+    """
+
+    chain: Chain
+    rebuilt: Rebuilt
+    copied: Copied
+
+
+def restore_database(
+    repository: Repository, target: Target, folder: Path, config: DatabaseConfig, told: OnProgress
+) -> Made:
+    """Put the hot database of a moment into an empty folder, and prove it.
+
+    Args:
+        repository: The backups.
+        target: The moment.
+        folder: The folder.
+        config: Settings to open it with.
+        told: Called as it goes on.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        NotRestorable: The backups do not hold the moment.
+        BackupCorrupt: A file that it needs is missing or damaged.
+        StorageFull: There is no space.
+    """
+    stock = take_stock(repository)
+    chain = _choose(repository, stock, target)
+    database, full = folder / DATABASE_NAME, chain.full
+    unpack_full(stock.fulls[full], full, database, lambda done: told("unpacked", done, full.raw_bytes))
+    frames_bytes = sum(stock.raw_bytes(link) for link in chain.links)
+    rebuilt = apply_links(
+        database,
+        chain,
+        _batches(repository, stock, chain),
+        target,
+        lambda done: told("applied", done, frames_bytes),
+    )
+    settings = msgspec.structs.replace(config, database_path=str(database), vfs=None)
+    return Made(chain, rebuilt, _prove(settings, database, full, rebuilt, told))
 
 
 def _is_exact(rebuilt: Rebuilt, target: Target) -> bool:
@@ -283,7 +334,9 @@ def _tail_link(head: Tail, batch: Batch) -> Link:
     )
 
 
-def _prove(settings: DatabaseConfig, database: Path, full: Full, rebuilt: Rebuilt, told: OnProgress) -> None:
+def _prove(
+    settings: DatabaseConfig, database: Path, full: Full, rebuilt: Rebuilt, told: OnProgress
+) -> Copied:
     told("proving", 0, 1)
     found = prove_database(settings, database)
     for left in database.parent.glob(f"{database.name}-*"):
@@ -299,6 +352,7 @@ def _prove(settings: DatabaseConfig, database: Path, full: Full, rebuilt: Rebuil
             hint=_HINT,
         )
     told("proving", 1, 1)
+    return found
 
 
 def _put_archives_back(

@@ -15,10 +15,17 @@ import msgspec
 from hybridstore.config import DatabaseConfig
 from hybridstore.durable import fsync_file
 from hybridstore.errors import StoreCorrupt
-from hybridstore.hot.connection import has_page_checksums, open_connection, translate, vfs_name
+from hybridstore.hot.connection import (
+    has_page_checksums,
+    open_connection,
+    own_connection,
+    translate,
+    vfs_name,
+)
 from hybridstore.hot.folder import make_private_file
 from hybridstore.hot.log_pin import ClockPosition, read_position
 from hybridstore.named_sql import load_named_sql
+from hybridstore.schema.sqlite import select_all
 
 _STEP_PAGES = 1024
 _CHECKS_MAX = 5
@@ -122,6 +129,23 @@ def prove_database(config: DatabaseConfig, path: Path, *, quick: bool = False) -
     return Copied(position, page_bytes, pages, settings.page_checksums)
 
 
+def live_position(config: DatabaseConfig) -> ClockPosition:
+    """Read the commit clock of a store, whether or not anybody has it open.
+
+    Args:
+        config: Its settings.
+
+    Returns:
+        What it says.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    position_sql = load_named_sql("hybridstore.hot")["commit_identity"]
+    with own_connection(config, "read the commit clock") as connection:
+        return read_position(connection, position_sql, config.path)
+
+
 def content_sha256(config: DatabaseConfig) -> tuple[ClockPosition, str]:
     """Hash what a database says, whatever its pages look like: schema, and every row of every table.
 
@@ -144,9 +168,8 @@ def content_sha256(config: DatabaseConfig) -> tuple[ClockPosition, str]:
             for name, sql in connection.execute(statements["whole_schema"]):
                 digest.update(f"{name}\0{sql}\0".encode())
             for (name,) in connection.execute(statements["whole_tables"]).fetchall():
-                quoted = str(name).replace('"', '""')
                 digest.update(f"\0{name}\0".encode())
-                for row in connection.execute(f'SELECT * FROM "{quoted}"'):  # noqa: S608  of the schema itself
+                for row in connection.execute(select_all(str(name))):
                     digest.update(repr(row).encode())
     except apsw.Error as error:
         raise translate(error, "hash the hot database", config.path) from error

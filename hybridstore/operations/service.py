@@ -12,8 +12,11 @@ from typing import Any
 
 import msgspec
 
+from hybridstore.backup.service import BackupService
+from hybridstore.clock import SystemClock
 from hybridstore.config import Settings
-from hybridstore.errors import StoreBusy
+from hybridstore.errors import BackupError, StoreBusy
+from hybridstore.hot.shipped_mark import unmark_shipped
 from hybridstore.operations.condition import (
     Condition,
     Owner,
@@ -155,6 +158,7 @@ class _Rounds:
             self._on_error,
         )
         equity.start()
+        backup = self._start_backup()
         try:
             while not self._stop.is_set():
                 due_s = time.monotonic() + self._round()
@@ -163,6 +167,24 @@ class _Rounds:
         finally:
             self._stop.set()
             equity.close()
+            if backup is not None:
+                backup.close()
+
+    def _start_backup(self) -> BackupService | None:
+        settings = self._settings
+        if settings.backup.mode == "off":
+            unmark_shipped(settings.database.root)
+            return None
+        backup = BackupService(
+            settings.database,
+            settings.backup,
+            SystemClock(),
+            self._stop,
+            on_error=self._on_error,
+            on_gap=lambda said: self._on_error(BackupError(said)),
+        )
+        backup.start()
+        return backup
 
     def _round(self) -> float:
         """Do one round; return how long to wait for the next, s."""

@@ -6,7 +6,10 @@ from typing import Any
 
 import msgspec
 
+from hybridstore.backup.repository import Repository
+from hybridstore.backup.status import backup_status
 from hybridstore.clock import DAY_US
+from hybridstore.config import BackupConfig
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.schema_manager import adopt_new_datasets
@@ -15,18 +18,23 @@ from hybridstore.schema.migrations import SCHEMA_VERSION
 from hybridstore.schema.types import moment
 
 
-def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None = None) -> dict[str, Any]:
+def collect_status(
+    database: DatabaseManager,
+    maintenance: dict[str, Any] | None = None,
+    backup: BackupConfig | None = None,
+) -> dict[str, Any]:
     """Read a store's condition in one snapshot.
 
     Args:
         database: The open store.
         maintenance: How its maintenance is doing, as its supervisor says; None means to look from outside.
+        backup: Settings of its backups.
 
     Returns:
         root; schema_version; commit_seq; committed_at (ISO 8601); database (see DatabaseManager.statistics);
         query_optimization: cache_hit_rate (percent), cache_hits, cache_misses, cache_entries, cache_enabled; datasets:
-        by name hot_rows, archived_rows; tiers: by name files, rows, size_bytes; open_moves; backups:
-        last_full_backup, last_incremental_backup (ISO 8601, None where there is none), warning; equity: the latest
+        by name hot_rows, archived_rows; tiers: by name files, rows, size_bytes; open_moves; backups: see
+        :func:`hybridstore.backup.status.backup_status`; equity: the latest
         snapshots, each account, base_currency, taken_at (ISO 8601), equity (text), unpriced (what it lacks for want of
         a price); maintenance: state
         (running, standby, starting, failed, off), pid, owner, last_report and more, see
@@ -74,7 +82,9 @@ def collect_status(database: DatabaseManager, maintenance: dict[str, Any] | None
         "datasets": datasets,
         "tiers": tiers,
         "open_moves": open_moves,
-        "backups": _backups(),
+        "backups": backup_status(
+            Repository((backup or BackupConfig()).base(database.root)), database.clock.now_us(), seq
+        ),
         "equity": equity,
         "maintenance": maintenance,
         "guards": guards,
@@ -122,14 +132,4 @@ def _query_optimization(database: DatabaseManager) -> dict[str, Any]:
         "cache_misses": kept["misses"],
         "cache_entries": kept["entries"],
         "cache_enabled": database.config.enable_query_cache,
-    }
-
-
-def _backups() -> dict[str, str | None]:
-    """Nothing makes backups yet: the figures a program asks for are there, and the sentence says why they are empty."""
-    return {
-        "last_full_backup": None,
-        "last_incremental_backup": None,
-        "warning": "no backup of this store has been made: this version makes none, so copy the whole folder to "
-        "another device while no process has the store open",
     }

@@ -175,6 +175,19 @@ def erasing_statements(dataset: Dataset, column: str) -> dict[str, str]:
     return statements
 
 
+def select_all(table: str) -> str:
+    """Return the statement that reads a whole table, in the order it is stored.
+
+    Args:
+        table: Its name, whatever it is.
+
+    Returns:
+        The statement.
+    """
+    quoted = table.replace('"', '""')
+    return f'SELECT * FROM "{quoted}"'
+
+
 def declaration_sha256(dataset: Dataset) -> str:
     """Return a fingerprint of what a dataset's stored rows mean.
 

@@ -13,6 +13,9 @@ from hybridstore.store import HybridStore
 
 SCANS_ALLOWED = {
     "live_schema": ("sqlite_schema", "reads the whole schema, to compare all of it"),
+    "whole_schema": ("sqlite_schema", "reads the whole schema, to hash all of it"),
+    "whole_tables": ("sqlite_schema", "the same"),
+    "files_to_keep": ("f", "the maintenance process asks for every archived file there is, to back it up"),
     "schema_version": ("pragma_user_version", "one row that SQLite computes"),
     "known_paths": ("archive_files", "a sweep asks for every path there is, once a run of the mover"),
     "abandoned_paths": ("archive_moves", "a sweep asks for every path there is, once a run of the mover"),

@@ -1,0 +1,280 @@
+"""BackupManager: continuous backup, full copies, restores to any moment, proofs, expiry."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
+from hybridstore.backup.condition import read_condition
+from hybridstore.backup.full import OnProgress, make_full
+from hybridstore.backup.pieces import Full
+from hybridstore.backup.points import RestorePoint, restore_points
+from hybridstore.backup.repository import Repository
+from hybridstore.backup.requests import ask_for_full
+from hybridstore.backup.restore import RestoreResult, restore
+from hybridstore.backup.service import BackupService
+from hybridstore.backup.shipper import Shipper
+from hybridstore.backup.target import Mark, add_mark, parse_target, read_marks
+from hybridstore.backup.verification import BackupVerification, Level, verify_backups
+from hybridstore.clock import Clock, SystemClock
+from hybridstore.config import BackupConfig, DatabaseConfig
+from hybridstore.errors import BackupError, NotFound, StoreBusy
+from hybridstore.hot.copying import live_position
+
+_log = logging.getLogger("hybridstore")
+_ASK_EVERY_S = 0.1
+
+
+class BackupManager:
+    """The backups of one store. It need not be open; whoever restores needs no store at all.
+
+    Args:
+        config: The store's settings.
+        backup: Settings of its backups.
+        clock: Where the time comes from; None means the machine's clock.
+    """
+
+    def __init__(
+        self, config: DatabaseConfig, backup: BackupConfig | None = None, clock: Clock | None = None
+    ) -> None:
+        self.config = config
+        self.backup = backup or BackupConfig()
+        self.repository = Repository(self.backup.base(config.root))
+        self._clock = clock or SystemClock()
+        self._service: tuple[BackupService, threading.Event] | None = None
+
+    @property
+    def base(self) -> Path:
+        """The folder of the backups."""
+        return self.repository.base
+
+    # -- making them --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Back up continuously, in threads of this process. A second call does nothing.
+
+        A bot need not call it: its maintenance process does.
+        """
+        if self._service is None:
+            stop = threading.Event()
+            service = BackupService(
+                self.config,
+                self.backup,
+                self._clock,
+                stop,
+                on_error=lambda error: _log.error("backup: %s", error),
+                on_gap=lambda said: _log.warning("backup: %s", said),
+            )
+            service.start()
+            self._service = service, stop
+
+    def stop(self) -> None:
+        """End continuous backup. What was committed is shipped first. A second call does nothing."""
+        if self._service is not None:
+            (service, stop), self._service = self._service, None
+            stop.set()
+            service.close()
+
+    def create_full(self, progress: OnProgress | None = None, *, wait_s: float = 3600.0) -> Full:
+        """Make a full backup now, archived files included. Where a process backs the store up, it does.
+
+        Args:
+            progress: Called with what is being done, how much of it is done, and how much there is.
+            wait_s: How long to wait for that process.
+
+        Returns:
+            What is said of the copy.
+
+        Raises:
+            StorageFull: The backup's device is full.
+            StoreError: The store cannot be read.
+            BackupError: The process that backs it up did not make it in time; its words are in the message.
+        """
+        self._require_store()
+        now_us = self._clock.now_us()
+        try:
+            shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
+        except StoreBusy:
+            return self._have_made(wait_s)
+        try:
+            shipper.poll()
+            self._keep_archives(progress)
+            full = make_full(self.config, self.backup, self.repository, shipper.epoch, now_us, progress)
+            shipper.poll()
+            shipper.roll()
+        finally:
+            shipper.close()
+        return full
+
+    def create_incremental(self) -> int:
+        """Ship what was committed since the last backup. Where a process backs the store up, that is done already.
+
+        Returns:
+            Number of the last commit that is safe.
+
+        Raises:
+            StorageFull: The backup's device is full.
+            StoreError: The store cannot be read.
+        """
+        self._require_store()
+        try:
+            shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
+        except StoreBusy:
+            return self._wait_until_shipped()
+        try:
+            shipper.poll()
+            shipper.roll()
+            self._keep_archives(None)
+            return shipper.clock_row.seq
+        finally:
+            shipper.close()
+
+    def mark(self, name: str) -> Mark:
+        """Give the present a name, to restore it by.
+
+        Args:
+            name: Begins with a letter.
+
+        Returns:
+            The commit that has the name now; it is in the backups.
+
+        Raises:
+            InvalidValue: The name is none.
+            Conflict: Another commit has it.
+            BackupError: There is no backup yet.
+        """
+        self._require_store()
+        position = live_position(self.config)
+        if not self.repository.epochs():
+            raise BackupError("there is no backup yet", hint="hybridstore backup now makes the first")
+        self.create_incremental()
+        mark = Mark(name, self.repository.epochs()[-1].epoch, position.seq, position.ts_us)
+        add_mark(self.base, mark)
+        return mark
+
+    # -- using them ---------------------------------------------------------------------------------------------
+
+    def restore(
+        self,
+        target: datetime | str | int,
+        to: str | Path,
+        *,
+        inclusive: bool = True,
+        progress: OnProgress | None = None,
+    ) -> RestoreResult:
+        """Put the whole store back as it was at a moment, into a new folder. The store itself is not touched.
+
+        Args:
+            target: An aware datetime, ISO 8601 text with a zone (to the microsecond), integer microseconds UTC, a
+                commit's number, the name of a mark, or ``latest``.
+            to: The folder; it does not exist or is empty.
+            inclusive: Whether a commit of exactly that moment counts.
+            progress: Called with what is being done, how much of it is done, and how much there is.
+
+        Returns:
+            What was put back; ``exact`` is False where the backups end before the moment.
+
+        Raises:
+            NotRestorable: The backups do not hold the moment.
+            BackupCorrupt: A file that it needs is missing or damaged; nothing was put there.
+            ConfigError: The folder is in use.
+            StorageFull: There is no space.
+        """
+        parsed = parse_target(target, read_marks(self.base), inclusive=inclusive)
+        return restore(self.repository, parsed, Path(to).absolute(), self.config, progress)
+
+    def verify(
+        self,
+        level: Level = "chain",
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> BackupVerification:
+        """Prove the backups themselves. Nothing is changed.
+
+        Args:
+            level: ``files``: every file is what was written. ``chain``: also that every commit follows the one before.
+                ``restore``: also that the latest moment can be restored, archived files included.
+            progress: Called with the bytes read so far, and all there are.
+            stop: Asked between files; True ends the proof there.
+
+        Returns:
+            What is wrong, each file named, and what can be restored for all that.
+        """
+        return verify_backups(self.repository, level, self.config, progress, stop)
+
+    def restore_points(self) -> list[RestorePoint]:
+        """Say which moments can be restored: one range a chain, oldest first."""
+        return restore_points(self.repository)
+
+    def marks(self) -> list[Mark]:
+        """Return the commits that were given names, oldest first."""
+        return read_marks(self.base)
+
+    def status(self) -> dict[str, Any]:
+        """Say how the backups are doing.
+
+        Returns:
+            See :func:`hybridstore.backup.status.backup_status`.
+        """
+        from hybridstore.backup.status import backup_status
+
+        return backup_status(self.repository, self._clock.now_us())
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    def _require_store(self) -> None:
+        if not self.config.path.exists():
+            raise NotFound("there is no store here", operation="back up", path=str(self.config.path))
+
+    def _on_gap(self, said: str) -> None:
+        _log.warning("backup: %s", said)
+
+    def _keep_archives(self, progress: OnProgress | None) -> None:
+        copies = ArchiveCopies(self.base)
+        _, files = kept_files(self.config)
+        for done, file in enumerate(files, 1):
+            if not copies.has(file):
+                copies.keep(self.config.root, file)
+            if progress is not None:
+                progress("archives", done, len(files))
+
+    def _have_made(self, wait_s: float) -> Full:
+        """Ask the process that backs the store up, and wait for it."""
+        request, end_s = ask_for_full(self.base), time.monotonic() + wait_s
+        while request.exists():
+            if time.monotonic() > end_s:
+                request.unlink(missing_ok=True)
+                raise BackupError(
+                    f"the process that backs the store up made no copy in {wait_s:g} s{self._its_words()}",
+                    operation="make a full backup",
+                    path=str(self.base),
+                )
+            time.sleep(_ASK_EVERY_S)
+        made = [
+            self.repository.read_full(one.path) for one in self.repository.files() if one.named.kind == "full"
+        ]
+        return max(made, key=lambda full: (full.created_us, full.seq))
+
+    def _wait_until_shipped(self, wait_s: float = 60.0) -> int:
+        position, end_s = live_position(self.config), time.monotonic() + wait_s
+        while (condition := read_condition(self.base)) is None or condition.seq < position.seq:
+            if time.monotonic() > end_s:
+                raise BackupError(
+                    f"commit {position.seq} was not shipped in {wait_s:g} s{self._its_words()}",
+                    operation="back up",
+                    path=str(self.base),
+                )
+            time.sleep(_ASK_EVERY_S)
+        return condition.seq
+
+    def _its_words(self) -> str:
+        condition = read_condition(self.base)
+        said = condition and (condition.error or condition.work_error)
+        return f": {said}" if said else ""

@@ -1,0 +1,285 @@
+"""Continuous backup of one store: ships its log, makes full copies, proves and expires them, until it is told to stop.
+
+Two threads: one looks at the log ten times a second and does nothing else; one does what takes long.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from hybridstore.archive.leases import Lease, take_lease
+from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
+from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
+from hybridstore.backup.drill import drill
+from hybridstore.backup.full import OnProgress, make_full
+from hybridstore.backup.log_reader import GapError
+from hybridstore.backup.pieces import Full
+from hybridstore.backup.repository import Repository
+from hybridstore.backup.requests import answer_request, open_requests
+from hybridstore.backup.shipper import Shipper
+from hybridstore.clock import SECOND_US, Clock
+from hybridstore.config import BackupConfig, DatabaseConfig
+from hybridstore.errors import (
+    BackupCorrupt,
+    BackupError,
+    HybridStoreError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreMoved,
+)
+
+_HOUR_US = 3_600 * SECOND_US
+_TELL_EVERY_S = 1.0
+_ARCHIVES_EVERY_S = 10.0
+_RETRY_S = 1.0
+_RETRY_MAX_S = 30.0
+_SHIP_WAIT_S = 60.0
+_LEASE_DAYS = 2.0
+_LEASE_EVERY_S = 3600.0
+
+OnError = Callable[[Exception], None]
+
+
+class BackupService:
+    """Continuous backup of one store.
+
+    Args:
+        config: The store's settings.
+        backup: Settings of its backups.
+        clock: Where the time comes from.
+        stop: Ends it when set.
+        on_error: Called with what failed; it is tried again.
+        on_gap: Called with a sentence where a chain could not be continued.
+        progress: Called as full copies are made.
+    """
+
+    def __init__(
+        self,
+        config: DatabaseConfig,
+        backup: BackupConfig,
+        clock: Clock,
+        stop: threading.Event,
+        *,
+        on_error: OnError,
+        on_gap: Callable[[str], None],
+        progress: OnProgress | None = None,
+    ) -> None:
+        self._config = config
+        self._backup = backup
+        self._clock = clock
+        self._stop = stop
+        self._on_error = on_error
+        self._on_gap = on_gap
+        self._progress = progress
+        self._repository = Repository(backup.base(config.root))
+        self._copies = ArchiveCopies(self._repository.base)
+        self._telling = threading.Lock()
+        self._shipped = threading.Condition()
+        self._condition = BackupCondition(os.getpid())
+        self._told_s = 0.0
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._busy = False
+        self._looked_s = self._leased_s = -_LEASE_EVERY_S
+        self._lease: Lease | None = None
+        self._thread = threading.Thread(target=self._run, name="hybridstore-backup", daemon=True)
+        self._worker = threading.Thread(target=self._do_work, name="hybridstore-backup-work", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+        self._worker.start()
+
+    def close(self) -> None:
+        """Wait for the end; ``stop`` must be set."""
+        self._thread.join()
+        self._work.put(None)
+        self._worker.join()
+        if self._lease is not None:
+            self._lease.release()
+
+    # -- the thread that ships ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        earlier = read_condition(self._repository.base)
+        if earlier is not None:  # what was proven stays proven
+            self._condition = msgspec.structs.replace(
+                self._condition, proven_us=earlier.proven_us, proven_seq=earlier.proven_seq
+            )
+        delay_s = _RETRY_S
+        while not self._stop.is_set():
+            try:
+                if self._config.path.exists():  # a backup never creates a store
+                    self._ship()
+                    delay_s = _RETRY_S
+            except StoreBusy as error:  # another process ships: it is done there
+                self._tell(error=str(error), quietly=True)
+            except Exception as error:  # noqa: BLE001  whatever it is: told, and tried again
+                self._fail(error)
+            self._stop.wait(delay_s)
+            delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+    def _ship(self) -> None:
+        """Ship until told to stop, or until the log cannot be followed any more."""
+        shipper = Shipper(self._config, self._backup, self._repository, self._clock, self._note_gap)
+        try:
+            pause_s = self._backup.poll_interval_ms / 1000
+            while not self._stop.wait(pause_s):
+                try:
+                    self._look(shipper)
+                    pause_s = self._backup.poll_interval_ms / 1000
+                except (GapError, StoreMoved, StoreCorrupt):
+                    raise
+                except HybridStoreError as error:  # the backup's device: the log waits, nothing is lost
+                    self._fail(error)
+                    pause_s = _RETRY_S
+            with suppress(HybridStoreError):
+                self._look(shipper)
+                shipper.roll()
+        finally:
+            shipper.close()
+            self._tell(now=True)
+
+    def _look(self, shipper: Shipper) -> None:
+        frames = shipper.poll()
+        now_us, row = self._clock.now_us(), shipper.clock_row
+        lag_ms = max(now_us - row.ts_us, 0) / 1000 if frames else self._condition.lag_ms
+        with self._shipped:
+            self._tell(
+                epoch=shipper.epoch,
+                seq=row.seq,
+                ts_us=row.ts_us,
+                polled_us=now_us,
+                frames=self._condition.frames + frames,
+                lag_ms=lag_ms,
+                error=None,
+            )
+            self._shipped.notify_all()
+        if not self._busy:
+            self._give_work()
+
+    def _note_gap(self, said: str) -> None:
+        self._tell(gap=said, now=True)
+        self._on_gap(said)
+
+    # -- the thread that works ----------------------------------------------------------------------------------
+
+    def _give_work(self) -> None:
+        """Have done what is due, one thing after the other."""
+        due_s = time.monotonic() - self._looked_s
+        if due_s < _ARCHIVES_EVERY_S and not open_requests(self._repository.base):
+            return
+        self._looked_s = time.monotonic()
+        self._busy = True
+        self._work.put(self._work_once)
+
+    def _do_work(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001  whatever it is: told, and tried again
+                self._fail(error, "work_error")
+            else:
+                self._tell(work_error=None)
+            finally:
+                self._busy = False
+
+    def _work_once(self) -> None:
+        asked = open_requests(self._repository.base)
+        epoch = self._condition.epoch
+        fulls = self._fulls(epoch)
+        newest_us = max((full.created_us for full in fulls), default=None)
+        interval_us = self._backup.full_backup_interval_hours * _HOUR_US
+        self._keep_archives()
+        if newest_us is None or asked or self._clock.now_us() - newest_us >= interval_us:
+            self._make_full(epoch, first=not fulls)
+        for request in asked:
+            answer_request(request)
+
+    def _fulls(self, epoch: int) -> list[Full]:
+        found = []
+        for one in self._repository.files():
+            if one.named.kind == "full" and one.named.epoch == epoch:
+                with suppress(BackupCorrupt):  # verify names it; here it only does not count
+                    found.append(self._repository.read_full(one.path))
+        return found
+
+    def _make_full(self, epoch: int, *, first: bool) -> None:
+        now_us = self._clock.now_us()
+        if not first and self._backup.verify_backups:
+            try:
+                full = drill(
+                    self._config,
+                    self._backup,
+                    self._repository,
+                    epoch,
+                    now_us,
+                    self._wait_for,
+                    self._progress,
+                )
+            except (
+                BackupError
+            ) as error:  # told; and a copy of the store itself begins anew, whatever is damaged
+                self._fail(error, "work_error")
+            else:
+                self._tell(proven_us=now_us, proven_seq=full.seq, now=True)
+                return
+        make_full(self._config, self._backup, self._repository, epoch, now_us, self._progress)
+
+    def _wait_for(self, seq: int) -> None:
+        """Wait until a commit is in the backups."""
+        end_s = time.monotonic() + _SHIP_WAIT_S
+        with self._shipped:
+            while self._condition.seq < seq:
+                if self._stop.is_set() or time.monotonic() > end_s:
+                    raise BackupError(
+                        f"commit {seq} was not shipped in {_SHIP_WAIT_S:g} s", operation="prove the backups"
+                    )
+                self._shipped.wait(0.5)
+
+    def _keep_archives(self) -> None:
+        """Copy archived files that have no copy yet; a lease keeps those of this moment until then."""
+        root, now_us = self._config.root, self._clock.now_us()
+        seq, files = kept_files(self._config)
+        if time.monotonic() - self._leased_s >= _LEASE_EVERY_S:
+            lease = take_lease(root, seq, "backup", days_max=_LEASE_DAYS)
+            if self._lease is not None:
+                self._lease.release()
+            self._lease, self._leased_s = lease, time.monotonic()
+        failed: Exception | None = None
+        for file in files:
+            if self._stop.is_set():
+                return
+            if not self._copies.has(file):
+                try:
+                    self._copies.keep(root, file)
+                except HybridStoreError as error:  # told at the end; the others are copied all the same
+                    failed = failed or error
+        if failed is not None:
+            raise failed
+        self._tell(archives_us=now_us)
+
+    # -- what is told -------------------------------------------------------------------------------------------
+
+    def _fail(self, error: Exception, field: str = "error") -> None:
+        said = f"{type(error).__name__}: {error}"
+        if getattr(self._condition, field) != said:  # once, not ten times a second
+            self._on_error(error)
+        changes: dict[str, Any] = {field: said}
+        self._tell(now=True, **changes)
+
+    def _tell(self, *, now: bool = False, quietly: bool = False, **changes: Any) -> None:
+        with self._telling:
+            self._condition = msgspec.structs.replace(self._condition, **changes)
+            if quietly or (not now and time.monotonic() < self._told_s + _TELL_EVERY_S):
+                return
+            self._told_s = time.monotonic()
+            if self._repository.base.is_dir():
+                write_condition(self._repository.base, self._condition)
