@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,28 +22,22 @@ from hybridstore.config import (
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.desk import Desk
-from hybridstore.hot.known import Known, Need
 from hybridstore.hot.schema_manager import SchemaManager
 from hybridstore.hot.trade_rows import Trade
+from hybridstore.parts import StoreParts
 from hybridstore.schema.dataset import Dataset
 
 if TYPE_CHECKING:
     import polars as pl
 
     from hybridstore.analytics.result import Result
-    from hybridstore.analytics.session import Analytics
     from hybridstore.analytics.snapshot import Snapshot
-    from hybridstore.archive.lookup import ArchiveLookup
-    from hybridstore.backup.manager import BackupManager
-    from hybridstore.books.books import Books
     from hybridstore.hot.subscription import Subscription
     from hybridstore.operations.supervisor import Supervisor
-    from hybridstore.retention.manager import DataRetentionManager
     from hybridstore.retention.progress import MoveReport
 
 
-class HybridStore(Desk):
+class HybridStore(StoreParts):
     """One store. It opens when used in a ``with`` block, or with :meth:`open`.
 
     Args:
@@ -80,26 +73,19 @@ class HybridStore(Desk):
             config = settings.database
         elif root is not None:
             config = config.taken_by_store(Path(root) / DATABASE_NAME)
-        self.database = DatabaseManager(config, clock=clock, datasets=datasets)
-        if maintenance is None and not isinstance(self.database.clock, SystemClock):
+        database = DatabaseManager(config, clock=clock, datasets=datasets)
+        if maintenance is None and not isinstance(database.clock, SystemClock):
             maintenance = "off"
         mode = settings.maintenance.mode if maintenance is None else maintenance
-        self._settings = msgspec.structs.replace(
+        settings = msgspec.structs.replace(
             settings,
-            database=self.database.config,
+            database=database.config,
             retention=(*settings.retention, *policies),
             backup=backup or settings.backup,
             maintenance=msgspec.structs.replace(settings.maintenance, mode=mode),
         )
-        self.database.archive_lookup = self._look_up
-        self.schema = SchemaManager(self.database)
-        super().__init__(self.database)
-        self.base_currency = settings.portfolio.base_currency
-        self._opening = threading.Lock()
-        self._analytics: Analytics | None = None
-        self._retention: DataRetentionManager | None = None
-        self._archived: ArchiveLookup | None = None
-        self._backups: BackupManager | None = None
+        super().__init__(database, settings)
+        self.schema = SchemaManager(database)
         self._supervisor: Supervisor | None = None
 
     # -- life cycle ---------------------------------------------------------------------------------------------
@@ -135,18 +121,10 @@ class HybridStore(Desk):
         if self._supervisor is not None:
             self._supervisor.close()
             self._supervisor = None
-        if self._backups is not None:
-            self._backups.stop()
-        self._close_analytics()
+        self.close_parts()
         self._retention = None
         self.database.shutdown()
-        self._close_analytics()  # what another thread asked for meanwhile
-
-    def _close_analytics(self) -> None:
-        with self._opening:
-            analytics, self._analytics = self._analytics, None
-        if analytics is not None:
-            analytics.close()
+        self.close_parts()  # what another thread asked for meanwhile
 
     def __enter__(self) -> Self:
         """Open the store."""
@@ -167,52 +145,6 @@ class HybridStore(Desk):
     def config(self) -> DatabaseConfig:
         """The settings in use; what is assigned to them takes effect where it can."""
         return self.database.config
-
-    # -- parts that cost an import ------------------------------------------------------------------------------
-
-    @property
-    def analytics(self) -> Analytics:
-        """Questions over all tiers."""
-        with self._opening:  # the first questions may come from several threads at once
-            if self._analytics is None:
-                _ = self.database.readers  # an engine of a store that is not open would never be closed
-                from hybridstore.analytics.session import Analytics
-
-                self._analytics = Analytics(self.database)
-            return self._analytics
-
-    @property
-    def books(self) -> Books:
-        """Questions about an account's books: what is held, what it was, whether it proves itself."""
-        from hybridstore.books.books import Books
-
-        return Books(self.analytics)
-
-    @property
-    def retention(self) -> DataRetentionManager:
-        """Moves between tiers."""
-        if self._retention is None:
-            from hybridstore.retention.manager import DataRetentionManager
-
-            self._retention = DataRetentionManager(self.database, self._settings.retention)
-        return self._retention
-
-    @property
-    def backups(self) -> BackupManager:
-        """Backups, and restores to any moment."""
-        if self._backups is None:
-            from hybridstore.backup.manager import BackupManager
-
-            self._backups = BackupManager(self.database.config, self._settings.backup, self.database.clock)
-        return self._backups
-
-    def _look_up(self, needs: tuple[Need, ...]) -> Known:
-        with self._opening:
-            if self._archived is None:
-                from hybridstore.archive.lookup import ArchiveLookup
-
-                self._archived = ArchiveLookup(self.database)
-        return self._archived(needs)
 
     # -- questions ----------------------------------------------------------------------------------------------
 

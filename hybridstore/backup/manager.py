@@ -13,8 +13,9 @@ from typing import Any
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.condition import read_condition
 from hybridstore.backup.full import OnProgress, make_full
+from hybridstore.backup.in_place import restore_in_place
 from hybridstore.backup.pieces import Full
-from hybridstore.backup.points import RestorePoint, restore_points
+from hybridstore.backup.points import RestorePlan, RestorePoint, plan_restore, restore_points
 from hybridstore.backup.repository import Repository
 from hybridstore.backup.requests import ask_for_full
 from hybridstore.backup.restore import RestoreResult, restore
@@ -188,6 +189,46 @@ class BackupManager:
         """
         parsed = parse_target(target, read_marks(self.base), inclusive=inclusive)
         return restore(self.repository, parsed, Path(to).absolute(), self.config, progress)
+
+    def restore_in_place(
+        self, target: datetime | str | int, *, inclusive: bool = True, progress: OnProgress | None = None
+    ) -> tuple[RestoreResult, Path]:
+        """Put the store back where it is. Nobody may have it open; what is there now is kept aside.
+
+        Interrupted, it leaves a note that keeps everybody from opening the store; called again, it finishes.
+
+        Args:
+            target: See :meth:`restore`.
+            inclusive: Whether a commit of exactly that moment counts.
+            progress: Called with what is being done, how much of it is done, and how much there is.
+
+        Returns:
+            What was put back, and the folder with what was there before.
+
+        Raises:
+            StoreBusy: A process has the store open.
+            NotRestorable: The backups do not hold the moment.
+            BackupCorrupt: A file that it needs is missing or damaged; the store is as it was.
+            StorageFull: There is no space.
+        """
+        parsed = parse_target(target, read_marks(self.base), inclusive=inclusive)
+        return restore_in_place(self.repository, parsed, self.config, progress)
+
+    def plan_restore(self, target: datetime | str | int, *, inclusive: bool = True) -> RestorePlan:
+        """Say what a restore would use; nothing is written.
+
+        Args:
+            target: See :meth:`restore`.
+            inclusive: Whether a commit of exactly that moment counts.
+
+        Returns:
+            The commit it would lead to, and from which files.
+
+        Raises:
+            NotRestorable: The backups do not hold the moment.
+            BackupCorrupt: A file that it needs is missing or damaged.
+        """
+        return plan_restore(self.repository, parse_target(target, read_marks(self.base), inclusive=inclusive))
 
     def verify(
         self,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hybridstore.backup.chain import Link
+from hybridstore.backup.chain import Link, Target
+from hybridstore.backup.commits import ClockRow
 from hybridstore.backup.pieces import Epoch, Full
+from hybridstore.backup.rebuild import count_wanted
 from hybridstore.backup.repository import Repository
-from hybridstore.backup.restore import Stock, take_stock
+from hybridstore.backup.stock import Stock, choose, is_exact, read_links, take_stock
 from hybridstore.records import Record
+from hybridstore.schema.types import moment
 
 
 class RestorePoint(Record, frozen=True, gc=False):
@@ -33,6 +36,70 @@ class RestorePoint(Record, frozen=True, gc=False):
     fulls: int
     segments: int
     reason: str
+
+
+class RestorePlan(Record, frozen=True, gc=False):
+    """What a restore would use.
+
+    Attributes:
+        seq: The commit it would lead to.
+        ts_us: Its time, us UTC.
+        exact: Whether these are all commits up to the moment.
+        epoch: The chain.
+        full: The full copy it begins with, relative to the folder of the backups.
+        segments: Segments that follow.
+        read_bytes: What would be read of the copy and the segments, compressed.
+    """
+
+    seq: int
+    ts_us: int
+    exact: bool
+    epoch: int
+    full: str
+    segments: int
+    read_bytes: int
+
+    def sentence(self) -> str:
+        """Say it in words."""
+        return (
+            f"commit {self.seq} of {moment(self.ts_us).isoformat()} from {self.full} and {self.segments:,} segments "
+            f"({self.read_bytes:,} bytes)" + ("" if self.exact else "; the backups end there")
+        )
+
+
+def plan_restore(repository: Repository, target: Target) -> RestorePlan:
+    """Say what a restore would use; nothing is written.
+
+    Args:
+        repository: The backups.
+        target: The moment.
+
+    Returns:
+        The commit it would lead to, and from which files.
+
+    Raises:
+        NotRestorable: The backups do not hold the moment.
+        BackupCorrupt: A file that it needs is missing or damaged.
+    """
+    stock = take_stock(repository)
+    chain = choose(repository, stock, target)
+    row, followed = ClockRow(chain.full.seq, chain.full.ts_us), False
+    for batch in read_links(repository, stock, chain.links[-1:]):
+        wanted = count_wanted(batch, target)
+        followed = wanted < len(batch.seqs)
+        if wanted:
+            row = ClockRow(int(batch.seqs[wanted - 1]), int(batch.times_us[wanted - 1]))
+        else:  # all of it is later, or the middle of one commit: the last commit is the one before it
+            row = ClockRow(chain.links[-1].seq_before, chain.links[-1].ts_before_us)
+    return RestorePlan(
+        row.seq,
+        row.ts_us,
+        is_exact(row, target, followed=followed),
+        chain.epoch,
+        str(chain.full.path),
+        len(chain.links),
+        chain.full.size_bytes + sum(stock.size_bytes(link) for link in chain.links),
+    )
 
 
 def restore_points(repository: Repository, stock: Stock | None = None) -> list[RestorePoint]:

@@ -126,7 +126,7 @@ def apply_links(
                 raise BackupCorrupt(
                     f"segment {link.number} of chain {link.epoch} does not hold what its head says"
                 )
-            wanted = _wanted(batch, target)
+            wanted = count_wanted(batch, target)
             followed = followed or wanted < len(batch.seqs)
             if wanted:
                 end = int(batch.ends[wanted - 1])
@@ -146,8 +146,13 @@ def apply_links(
     return Rebuilt(row, followed, pages, applied)
 
 
-def _wanted(batch: Batch, target: Target) -> int:
-    """Return how many of a batch's commits are wanted: those up to the moment, and they come first."""
+def count_wanted(batch: Batch, target: Target) -> int:
+    """Return how many of a batch's commits are wanted: those up to the moment, and they come first.
+
+    Args:
+        batch: The batch.
+        target: The moment.
+    """
 
     def is_later(number: int) -> int:
         return int(not target.admits(int(batch.seqs[number]), int(batch.times_us[number])))

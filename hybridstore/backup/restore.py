@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
-from hybridstore.backup.batch import Batch, decode, join
-from hybridstore.backup.chain import Chain, Link, Target, choose_chain, choose_epoch, link_of
-from hybridstore.backup.framing import decode_records
-from hybridstore.backup.pieces import Full, Segment, Tail
+from hybridstore.backup.chain import Chain, Target
+from hybridstore.backup.pieces import Full
 from hybridstore.backup.rebuild import Rebuilt, apply_links, unpack_full
 from hybridstore.backup.repository import Repository
+from hybridstore.backup.stock import choose, is_exact, read_links, take_stock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.durable import (
     PRIVATE_DIR_MODE,
@@ -24,7 +23,7 @@ from hybridstore.durable import (
     make_directories,
     telling_failures,
 )
-from hybridstore.errors import BackupCorrupt, ConfigError, NotRestorable
+from hybridstore.errors import BackupCorrupt, ConfigError
 from hybridstore.hot.copying import Copied, prove_database
 from hybridstore.records import Record
 
@@ -60,67 +59,6 @@ class RestoreResult(Record, frozen=True, gc=False):
     database_bytes: int
     archive_files: int
     archive_bytes: int
-
-
-class Stock(NamedTuple):
-    """What there is to restore from.
-
-    Attributes:
-        fulls: Full copies whose description can be read, and where they are.
-        links: Segments and tails.
-        segments: Where each segment is, by chain and number.
-        tails: What each tail holds, by chain and number.
-        damaged: What cannot be read, and why.
-    """
-
-    fulls: dict[Full, Path]
-    links: list[Link]
-    segments: dict[tuple[int, int], tuple[Path, Segment]]
-    tails: dict[tuple[int, int], Batch]
-    damaged: dict[Path, BackupCorrupt]
-
-    def raw_bytes(self, link: Link) -> int:
-        """Say how much a link holds.
-
-        Args:
-            link: The link.
-        """
-        key = (link.epoch, link.number)
-        return self.segments[key][1].raw_bytes if link.sha256 else self.tails[key].raw_bytes
-
-
-def take_stock(repository: Repository) -> Stock:
-    """Look at everything there is: heads of segments, descriptions of copies, tails.
-
-    Args:
-        repository: The backups.
-
-    Returns:
-        What can be used, and what cannot.
-    """
-    stock = Stock({}, [], {}, {}, {})
-    for found in repository.files():
-        key = (found.named.epoch, found.named.number)
-        try:
-            if found.named.kind == "full":
-                stock.fulls[repository.read_full(found.path)] = found.path.with_suffix("")
-            elif found.named.kind == "segment":
-                segment = repository.read_segment(found.path)
-                stock.segments[key] = (found.path, segment)
-                stock.links.append(link_of(segment))
-            else:
-                head, body = repository.read_tail(found.path)
-                batch = _tail_batch(body)
-                if batch is not None:
-                    stock.tails[key] = batch
-                    stock.links.append(_tail_link(head, batch))
-        except BackupCorrupt as error:
-            stock.damaged[found.path] = error
-    # A segment holds what its tail held; where the process died between, both are there.
-    links = {
-        (link.epoch, link.number): link for link in sorted(stock.links, key=lambda link: bool(link.sha256))
-    }
-    return stock._replace(links=list(links.values()))
 
 
 def restore(
@@ -205,7 +143,7 @@ def restore_into(
         root=str(folder),
         seq=rebuilt.row.seq,
         ts_us=rebuilt.row.ts_us,
-        exact=_is_exact(rebuilt, target),
+        exact=is_exact(rebuilt.row, target, followed=rebuilt.followed),
         epoch=made.chain.epoch,
         segments=len(made.chain.links),
         frames=rebuilt.applied,
@@ -250,88 +188,19 @@ def restore_database(
         StorageFull: There is no space.
     """
     stock = take_stock(repository)
-    chain = _choose(repository, stock, target)
+    chain = choose(repository, stock, target)
     database, full = folder / DATABASE_NAME, chain.full
     unpack_full(stock.fulls[full], full, database, lambda done: told("unpacked", done, full.raw_bytes))
     frames_bytes = sum(stock.raw_bytes(link) for link in chain.links)
     rebuilt = apply_links(
         database,
         chain,
-        _batches(repository, stock, chain),
+        read_links(repository, stock, chain.links),
         target,
         lambda done: told("applied", done, frames_bytes),
     )
     settings = msgspec.structs.replace(config, database_path=str(database), vfs=None)
     return Made(chain, rebuilt, _prove(settings, database, full, rebuilt, told))
-
-
-def _is_exact(rebuilt: Rebuilt, target: Target) -> bool:
-    if target.ts_us is None and target.seq is None:
-        return True
-    if target.inclusive and (target.seq == rebuilt.row.seq or target.ts_us == rebuilt.row.ts_us):
-        return True
-    return rebuilt.followed
-
-
-def _choose(repository: Repository, stock: Stock, target: Target) -> Chain:
-    fulls = list(stock.fulls)
-    try:
-        epoch = choose_epoch(repository.epochs(), fulls, target)
-        return choose_chain(epoch, fulls, stock.links, target)
-    except (NotRestorable, BackupCorrupt) as error:
-        if not stock.damaged:
-            raise
-        path, why = next(iter(stock.damaged.items()))
-        raise BackupCorrupt(
-            f"{error.message}; {len(stock.damaged)} files cannot be read, among them {path.name}: {why.message}",
-            path=str(path),
-            hint=_HINT,
-        ) from error
-
-
-def _batches(repository: Repository, stock: Stock, chain: Chain) -> Iterator[Batch]:
-    for link in chain.links:
-        key = (link.epoch, link.number)
-        if link.sha256:
-            path, segment = stock.segments[key]
-            yield read_batch(repository, path, segment)
-        else:
-            yield stock.tails[key]
-
-
-def read_batch(repository: Repository, path: Path, segment: Segment) -> Batch:
-    """Read and prove what a segment holds.
-
-    Args:
-        repository: The backups.
-        path: Its file.
-        segment: Its head.
-
-    Raises:
-        BackupCorrupt: It is damaged or missing.
-    """
-    try:
-        return decode(
-            repository.read_content(path, segment), segment.raw_bytes, compressed=segment.compressed
-        )
-    except BackupCorrupt as error:
-        raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
-
-
-def _tail_batch(body: bytes) -> Batch | None:
-    records, _ = decode_records(body)
-    return join([decode(one.content, one.raw_bytes, compressed=True) for one in records]) if records else None
-
-
-def _tail_link(head: Tail, batch: Batch) -> Link:
-    commits = len(batch.seqs)
-    last = (head.seq_before, head.ts_before_us)
-    first = (0, 0)
-    if commits:
-        first, last = ((int(batch.seqs[n]), int(batch.times_us[n])) for n in (0, -1))
-    return Link(
-        head.epoch, head.number, head.previous, "", head.seq_before, head.ts_before_us, *last, *first, commits
-    )
 
 
 def _prove(

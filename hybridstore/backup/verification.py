@@ -14,7 +14,8 @@ from hybridstore.backup.archive_copies import ArchiveCopies
 from hybridstore.backup.chain import Target
 from hybridstore.backup.points import RestorePoint, restore_points
 from hybridstore.backup.repository import Repository
-from hybridstore.backup.restore import Stock, read_batch, restore_into, take_stock
+from hybridstore.backup.restore import restore_into
+from hybridstore.backup.stock import Stock, read_batch, take_stock
 from hybridstore.config import DatabaseConfig
 from hybridstore.durable import make_directories, sha256_file, telling_failures
 from hybridstore.errors import BackupCorrupt, BackupError, HybridStoreError

@@ -53,6 +53,16 @@ COLUMNS = {
     "widen_column": "Let a column of your own dataset hold more, in its table and in all its archived files at once.",
 }
 """And from cli/columns.py."""
+BACKUP = {
+    "now": "Back the store up now: a full copy, or with --incremental what was committed since the last.",
+    "status": "Show how the backups are doing: who ships, how far it is, what was proven.",
+    "list": "Show which moments can be restored, and the marks.",
+    "verify": "Prove the backups themselves. Exit code 1: something is wrong; each file and what can be restored is "
+    "named.",
+    "restore": "Put the whole store back as it was at a moment: hot rows, manifest and archived files.",
+    "mark": "Give the present a name, to restore it by later.",
+}
+"""Commands of ``hybridstore backup``, likewise."""
 for _name, _what in COMMANDS.items():
     app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
 _retention = cyclopts.App(
@@ -65,6 +75,11 @@ for _name, _what in HOLDS.items():
 for _name, _what in COLUMNS.items():
     _retention.command(f"hybridstore.cli.columns:{_name}", name=_name.replace("_", "-"), help=_what)
 app.command(_retention)
+_backup = cyclopts.App(name="backup", help="Backups, restores to any moment, and proof of both.")
+for _name, _what in BACKUP.items():
+    _function = "list_" if _name == "list" else _name
+    _backup.command(f"hybridstore.cli.backup:{_function}", name=_name, help=_what)
+app.command(_backup)
 
 
 def main() -> None:

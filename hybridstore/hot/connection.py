@@ -21,6 +21,7 @@ from hybridstore.errors import (
     StoreCorrupt,
     StoreError,
 )
+from hybridstore.hot.foreign_sqlite import protected
 from hybridstore.hot.shipped_mark import is_shipped
 
 SQLITE_VERSION_MIN = 3_053_000
@@ -110,14 +111,15 @@ def own_connection(config: DatabaseConfig, operation: str) -> Iterator[apsw.Conn
     Raises:
         StoreError: The question cannot be answered.
     """
-    connection = open_connection(config, write=True)
-    try:
+    with protected(config.path):
+        connection = open_connection(config, write=True)
         try:
-            yield connection
-        finally:
-            close_connection(connection, keeps_log=True)
-    except apsw.Error as error:
-        raise translate(error, operation, config.path) from error
+            try:
+                yield connection
+            finally:
+                close_connection(connection, keeps_log=True)
+        except apsw.Error as error:
+            raise translate(error, operation, config.path) from error
 
 
 def vfs_name(config: DatabaseConfig) -> str:
@@ -136,6 +138,11 @@ def vfs_name(config: DatabaseConfig) -> str:
     if _PAGE_CHECKSUM_VFS not in apsw.vfs_names():
         apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
     return _PAGE_CHECKSUM_VFS
+
+
+def platform_vfs() -> str:
+    """Return the SQLite VFS of this platform: the process's default may be another one by now."""
+    return _PLATFORM_VFS
 
 
 def has_page_checksums(config: DatabaseConfig) -> bool:

@@ -19,6 +19,7 @@ from hybridstore.hot.connection import (
     has_page_checksums,
     open_connection,
     own_connection,
+    platform_vfs,
     translate,
     vfs_name,
 )
@@ -69,10 +70,9 @@ def copy_database(
     make_private_file(target)
     try:
         with (
-            closing(open_connection(config, write=False)) as source,
+            own_connection(config, operation) as source,
             closing(apsw.Connection(str(target), vfs=vfs_name(config))) as copy,
         ):
-            source.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             # The copy is flushed as a whole; what a crash leaves of it is never used.
             copy.pragma("journal_mode", "off")
             copy.pragma("synchronous", "off")
@@ -129,6 +129,36 @@ def prove_database(config: DatabaseConfig, path: Path, *, quick: bool = False) -
     return Copied(position, page_bytes, pages, settings.page_checksums)
 
 
+def is_in_use(config: DatabaseConfig) -> bool:
+    """Say whether a process has a database open.
+
+    Args:
+        config: Where it is.
+
+    Returns:
+        Whether somebody has; False also where it is too damaged for anybody to have it open.
+
+    Raises:
+        StorageFailure: It cannot be read.
+    """
+    try:
+        connection = apsw.Connection(
+            str(config.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=config.vfs or platform_vfs()
+        )
+        with closing(connection):
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.pragma("locking_mode", "exclusive")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+    except (apsw.BusyError, apsw.LockedError):
+        return True
+    except (apsw.NotADBError, apsw.CorruptError):
+        return False
+    except apsw.Error as error:
+        raise translate(error, "look who uses the store", config.path) from error
+    return False
+
+
 def live_position(config: DatabaseConfig) -> ClockPosition:
     """Read the commit clock of a store, whether or not anybody has it open.
 
@@ -160,19 +190,15 @@ def content_sha256(config: DatabaseConfig) -> tuple[ClockPosition, str]:
     """
     statements = load_named_sql("hybridstore.hot")
     digest = hashlib.sha256()
-    try:
-        with closing(open_connection(config, write=False)) as connection:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            connection.execute("BEGIN")
-            position = read_position(connection, statements["commit_identity"], config.path)
-            for name, sql in connection.execute(statements["whole_schema"]):
-                digest.update(f"{name}\0{sql}\0".encode())
-            for (name,) in connection.execute(statements["whole_tables"]).fetchall():
-                digest.update(f"\0{name}\0".encode())
-                for row in connection.execute(select_all(str(name))):
-                    digest.update(repr(row).encode())
-    except apsw.Error as error:
-        raise translate(error, "hash the hot database", config.path) from error
+    with own_connection(config, "hash the hot database") as connection:
+        connection.execute("BEGIN")
+        position = read_position(connection, statements["commit_identity"], config.path)
+        for name, sql in connection.execute(statements["whole_schema"]):
+            digest.update(f"{name}\0{sql}\0".encode())
+        for (name,) in connection.execute(statements["whole_tables"]).fetchall():
+            digest.update(f"\0{name}\0".encode())
+            for row in connection.execute(select_all(str(name))):
+                digest.update(repr(row).encode())
     return position, digest.hexdigest()
 
 
@@ -190,10 +216,7 @@ def read_kept_files(config: DatabaseConfig) -> tuple[int, list[tuple[Any, ...]]]
     """
     position_sql = load_named_sql("hybridstore.hot")["commit_identity"]
     files_sql = load_named_sql("hybridstore.hot", "tiering.sql")["files_to_keep"]
-    try:
-        with closing(open_connection(config, write=False)) as connection:
-            connection.execute("BEGIN")
-            position = read_position(connection, position_sql, config.path)
-            return position.seq, connection.execute(files_sql).fetchall()
-    except apsw.Error as error:
-        raise translate(error, "read the manifest", config.path) from error
+    with own_connection(config, "read the manifest") as connection:
+        connection.execute("BEGIN")
+        position = read_position(connection, position_sql, config.path)
+        return position.seq, connection.execute(files_sql).fetchall()

@@ -15,7 +15,7 @@ from hybridstore.config import DatabaseConfig, load_settings
 from hybridstore.durable import fsync_directory
 from hybridstore.errors import HybridStoreError, StorageFull, StoreClosed
 from hybridstore.hot.bootstrap import bootstrap
-from hybridstore.hot.folder import ReserveFile, make_private_file, make_private_root
+from hybridstore.hot.folder import ReserveFile, make_private_file, make_private_root, refuse_restoring
 from hybridstore.hot.foreign_sqlite import Identity, one_at_a_time, protect, unprotect
 from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.guards import ProcessGuard
@@ -153,6 +153,7 @@ class DatabaseManager:
 
     def _open(self) -> None:
         make_private_root(self.root)
+        refuse_restoring(self.root)
         with one_at_a_time():
             created = make_private_file(self.path)
             protection = protect(self.path)

@@ -9,10 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from hybridstore.durable import PRIVATE_DIR_MODE, PRIVATE_FILE_MODE, make_directories
-from hybridstore.errors import StorageFailure
+from hybridstore.errors import StorageFailure, StoreBusy
 from hybridstore.hot.guard_report import GuardReport
 
 RESERVE_NAME = ".reserve"
+RESTORING_NAME = ".restoring.json"
+"""While it is there the files of the store are being exchanged: nobody may open, let alone create one."""
 _MIB = 1 << 20
 _FREE_LEAST_MB = 64
 """With less than this the next checkpoint or tier move may fail."""
@@ -40,6 +42,25 @@ def make_private_root(root: Path) -> None:
             "this user may not write to the store's folder",
             path=str(root),
             hint="choose another root or change its owner",
+        )
+
+
+def refuse_restoring(root: Path) -> None:
+    """Refuse a store whose files are being exchanged for those of a backup.
+
+    Args:
+        root: The store's folder.
+
+    Raises:
+        StoreBusy: They are, or were when that was interrupted.
+    """
+    if (root / RESTORING_NAME).exists():
+        raise StoreBusy(
+            "the store is being put back from a backup, or that was interrupted",
+            operation="open the hot store",
+            path=str(root / RESTORING_NAME),
+            hint="wait for its end; where nobody does it any more, run hybridstore backup restore --in-place again: it "
+            "finishes what was begun",
         )
 
 

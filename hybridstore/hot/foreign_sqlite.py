@@ -12,7 +12,8 @@ import os
 import sys
 import threading
 import urllib.parse
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,6 +113,26 @@ def unprotect(identity: Identity) -> None:
         path, count = _Stores.open.pop(identity, (Path(), 0))
         if count > 1:
             _Stores.open[identity] = (path, count - 1)
+
+
+@contextmanager
+def protected(path: Path) -> Iterator[None]:
+    """Do the same for as long as a block lasts.
+
+    Args:
+        path: The hot database.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StoreError: Somebody else in this process has it open.
+    """
+    protection = protect(path)
+    try:
+        yield
+    finally:
+        unprotect(protection)
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:

@@ -21,6 +21,7 @@ import apsw
 from hybridstore.config import DatabaseConfig
 from hybridstore.errors import StoreCorrupt
 from hybridstore.hot.connection import busy_handler, close_connection, open_connection, translate
+from hybridstore.hot.foreign_sqlite import Identity, protect, unprotect
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.named_sql import load_named_sql
 
@@ -71,6 +72,7 @@ class LogPin:
         self._config = config
         self._position_sql = load_named_sql("hybridstore.hot")["commit_identity"]
         self._closing: list[apsw.Connection] = []
+        self._protection: Identity | None = protect(config.path)
         try:
             self._control = self._open(write=True)
             self._held, self._next = self._open(write=False), self._open(write=False)
@@ -87,6 +89,9 @@ class LogPin:
             connection = self._closing.pop()
             with suppress(apsw.Error):
                 close_connection(connection, keeps_log=True)
+        protection, self._protection = self._protection, None
+        if protection is not None:
+            unprotect(protection)
 
     def sizes(self) -> LogSizes:
         """Return how far the log has come.

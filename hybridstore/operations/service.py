@@ -30,6 +30,8 @@ from hybridstore.retention.progress import MoveReport, Progress
 
 RETRY_S = 30.0
 """How long after a failed round the next one begins; twice as long after each further failure, up to the interval."""
+_DOUBLINGS_MAX = 32
+"""More of them make a number that no clock counts to."""
 _LOOK_S = 0.3
 """How long a service waits for the lock before it says who has it: one that only looks holds it for a moment."""
 _SLICE_S = 0.5
@@ -194,7 +196,7 @@ class _Rounds:
         try:
             report = run_once(self._settings, progress=self._advance, stop=self._stop.is_set)
         except Exception as error:  # noqa: BLE001  whatever it is: told, kept in the condition, and tried again
-            delay_s = min(self._retry_s * 2**self._failures, delay_s)
+            delay_s = min(self._retry_s * 2 ** min(self._failures, _DOUBLINGS_MAX), delay_s)
             self._failures += 1
             found = {"last_error": f"{type(error).__name__}: {error}"}
             self._on_error(error)
