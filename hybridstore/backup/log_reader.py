@@ -24,8 +24,6 @@ from hybridstore.hot.log_pin import LogPin
 
 _CHUNK_BYTES = 16 << 20
 _MASK = 0xFFFF_FFFF
-NOWHERE = LogPosition(0, 0, 0, 0, 0, 0)
-"""Of a store that has no log yet: whatever log it gets begins there."""
 _ATTEMPTS_MAX = 5
 """So often the head of the log may change while it is looked at: a writer changes it once in many commits."""
 
@@ -166,7 +164,7 @@ def look_at_log(pin: LogPin, log: Path) -> tuple[LogHeader | None, int]:
     )
 
 
-def place_now(pin: LogPin, path: Path, mark: bytes) -> tuple[LogPosition, Clock]:
+def place_now(pin: LogPin, path: Path, mark: bytes) -> tuple[LogPosition, Clock] | None:
     """Say where the log ends now, and what the commit clock says there.
 
     Args:
@@ -175,7 +173,7 @@ def place_now(pin: LogPin, path: Path, mark: bytes) -> tuple[LogPosition, Clock]
         mark: The 16 bytes by which the store is known.
 
     Returns:
-        The place, and the clock.
+        The place, and the clock; None where the log is empty.
 
     Raises:
         StoreCorrupt: The log is damaged.
@@ -184,7 +182,7 @@ def place_now(pin: LogPin, path: Path, mark: bytes) -> tuple[LogPosition, Clock]
     pinned = Clock(ClockRow(pin.position.seq, pin.position.ts_us))
     header, _ = look_at_log(pin, log)
     if header is None:
-        return NOWHERE, pinned
+        return None
     reader = LogReader(pin, path, mark, _start_of(header), Clock(ClockRow(0, 0)))
     for read in reader.read():
         reader.advance(read)
@@ -230,8 +228,6 @@ def prove_place(pin: LogPin, path: Path, place: LogPosition) -> None:
 
 def _begins_after(position: LogPosition, header: LogHeader) -> bool:
     """Say whether this log is the one that begins where the last ended: once more, with nothing lost between."""
-    if position == NOWHERE:
-        return True
     return (
         header.salts[0] == (position.salt1 + 1) & _MASK
         and header.generation == (position.generation + 1) & _MASK

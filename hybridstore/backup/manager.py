@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
-from hybridstore.backup.condition import read_condition
+from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
 from hybridstore.backup.full import OnProgress, make_full
 from hybridstore.backup.in_place import restore_in_place
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.points import RestorePlan, RestorePoint, plan_restore, restore_points
-from hybridstore.backup.repository import Repository
+from hybridstore.backup.repository import Repository, has_full
 from hybridstore.backup.requests import ask_for_full
 from hybridstore.backup.restore import RestoreResult, restore
 from hybridstore.backup.service import BackupService
@@ -98,20 +101,14 @@ class BackupManager:
             BackupError: The process that backs it up did not make it in time; its words are in the message.
         """
         self._require_store()
-        now_us = self._clock.now_us()
         try:
             shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
         except StoreBusy:
             return self._have_made(wait_s)
         try:
-            shipper.poll()
-            self._keep_archives(progress)
-            full = make_full(self.config, self.backup, self.repository, shipper.epoch, now_us, progress)
-            shipper.poll()
-            shipper.roll()
+            return self._make_full(shipper, progress)
         finally:
-            shipper.close()
-        return full
+            self._end(shipper)
 
     def create_incremental(self) -> int:
         """Ship what was committed since the last backup. Where a process backs the store up, that is done already.
@@ -129,12 +126,15 @@ class BackupManager:
         except StoreBusy:
             return self._wait_until_shipped()
         try:
-            shipper.poll()
-            shipper.roll()
-            self._keep_archives(None)
+            if not has_full(self.repository, shipper.epoch):  # of a chain that was begun just now
+                self._make_full(shipper, None)
+            else:
+                shipper.poll()
+                shipper.roll()
+                self._keep_archives(None)
             return shipper.clock_row.seq
         finally:
-            shipper.close()
+            self._end(shipper)
 
     def mark(self, name: str) -> Mark:
         """Give the present a name, to restore it by.
@@ -148,12 +148,11 @@ class BackupManager:
         Raises:
             InvalidValue: The name is none.
             Conflict: Another commit has it.
-            BackupError: There is no backup yet.
+            StorageFull: The backup's device is full.
         """
         self._require_store()
+        self.create_incremental()
         position = live_position(self.config)
-        if not self.repository.epochs():
-            raise BackupError("there is no backup yet", hint="hybridstore backup now makes the first")
         self.create_incremental()
         mark = Mark(name, self.repository.epochs()[-1].epoch, position.seq, position.ts_us)
         add_mark(self.base, mark)
@@ -269,6 +268,28 @@ class BackupManager:
         return backup_status(self.repository, self._clock.now_us())
 
     # -- parts --------------------------------------------------------------------------------------------------
+
+    def _make_full(self, shipper: Shipper, progress: OnProgress | None) -> Full:
+        shipper.poll()
+        self._keep_archives(progress)
+        now_us = self._clock.now_us()
+        full = make_full(self.config, self.backup, self.repository, shipper.epoch, now_us, progress)
+        shipper.poll()
+        shipper.roll()
+        return full
+
+    def _end(self, shipper: Shipper) -> None:
+        """Say how far it came, and close it."""
+        row, earlier = shipper.clock_row, read_condition(self.base)
+        condition = BackupCondition(
+            os.getpid(), shipper.epoch, row.seq, row.ts_us, polled_us=self._clock.now_us()
+        )
+        if earlier is not None:
+            condition = msgspec.structs.replace(
+                condition, proven_us=earlier.proven_us, proven_seq=earlier.proven_seq
+            )
+        shipper.close()
+        write_condition(self.base, condition)
 
     def _require_store(self) -> None:
         if not self.config.path.exists():

@@ -267,6 +267,16 @@ class Repository:
             raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
 
 
+def has_full(repository: Repository, epoch: int) -> bool:
+    """Say whether a chain has a full copy, by the names there are.
+
+    Args:
+        repository: The backups.
+        epoch: The chain.
+    """
+    return any(one.named.kind == "full" and one.named.epoch == epoch for one in repository.files())
+
+
 def _read(path: Path) -> bytes:
     with telling_failures("read a backup", path):
         try:

@@ -181,17 +181,23 @@ class Shipper:
 
     def _begin_epoch(self, number: int, reason: str) -> None:
         known = self._last_safe
-        place, clock = place_now(self._pin, self._config.path, self._mark)
         now_us = self._clock.now_us()
+        found = place_now(self._pin, self._config.path, self._mark)
+        if found is None:
+            self._pin.begin_log(now_us)
+            found = place_now(self._pin, self._config.path, self._mark)
+            assert found is not None, (
+                "a log that was begun, and cannot begin anew under the pin, is not empty"
+            )
+        place, clock = found
         self._repository.add_epoch(Epoch(number, self._mark.hex(), now_us, reason, known.seq, known.ts_us))
         self._reader = LogReader(self._pin, self._config.path, self._mark, place, clock)
         self._epoch = number
         self._start_tail(0, NO_SHA256)
+        self._tail.flush()  # empty as it is: it says where the next shipper goes on
         if number > 1:
-            self._on_gap(
-                f"backups begin anew at commit {clock.row.seq}: {reason}; no moment between commit {known.seq} and "
-                f"that one can be restored"
-            )
+            ended = f"; the one before ends with commit {known.seq}" if known.seq else ""
+            self._on_gap(f"backups begin a new chain with commit {clock.row.seq}: {reason}{ended}")
 
     def _start_tail(self, number: int, previous: str) -> None:
         row = self._reader.clock.row

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
+import msgspec
 
 from hybridstore.config import DatabaseConfig
 from hybridstore.errors import StoreCorrupt
 from hybridstore.hot.connection import busy_handler, close_connection, open_connection, translate
 from hybridstore.hot.foreign_sqlite import Identity, protect, unprotect
 from hybridstore.hot.guards import FileGuard, ProcessGuard
+from hybridstore.hot.session import WRITE_CLOCK
 from hybridstore.named_sql import load_named_sql
 
 _OPERATION = "read the write-ahead log"
@@ -71,6 +73,8 @@ class LogPin:
     def __init__(self, config: DatabaseConfig) -> None:
         self._config = config
         self._position_sql = load_named_sql("hybridstore.hot")["commit_identity"]
+        # What is noted in the backups must not be missing from the store after a power cut.
+        config = msgspec.structs.replace(config, durability="full")
         self._closing: list[apsw.Connection] = []
         self._protection: Identity | None = protect(config.path)
         try:
@@ -130,6 +134,22 @@ class LogPin:
             raise
         self._release(self._held)
         self.position, self._held, self._next = position, self._next, self._held
+
+    def begin_log(self, now_us: int) -> None:
+        """Make a commit of nothing but its number, where the log is empty: a place in it is known by what is there.
+
+        Args:
+            now_us: The time, us UTC.
+
+        Raises:
+            StoreBusy: Somebody else is writing, and did not end in time.
+            StorageFull: There is no space.
+        """
+        with self.holding_writers(self._config.busy_timeout_ms):
+            position = read_position(self._control, self._position_sql, self._config.path)
+            with self._telling():
+                self._control.execute(WRITE_CLOCK, (position.seq + 1, max(position.ts_us + 1, now_us)))
+                self._control.execute("COMMIT")
 
     def copy_back(self) -> LogSizes:
         """Copy what may be copied of the log into the database; waits for nobody.
