@@ -13,7 +13,7 @@ from hybridstore.errors import BackupCorrupt
 
 _MAGIC = b"HSBACKUP"
 _LENGTH = struct.Struct("<II")
-_RECORD = struct.Struct("<6IQ")
+_RECORD = struct.Struct("<5IQ")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _HEAD_MAX_BYTES = 1 << 16
 HeadT = TypeVar("HeadT", Segment, Tail)
@@ -99,13 +99,12 @@ def encode_record(record: TailRecord) -> bytes:
         record: The record.
 
     Returns:
-        Length and CRC-32 of what follows (u32 little-endian each); position (five u32 and a u64), size before
-        compression (u32), content.
+        Length and CRC-32 of what follows (u32 little-endian each); salts and checksums (four u32), size before
+        compression (u32), frames before its end (u64), content.
     """
     end = record.end
     body = (
-        _RECORD.pack(end.salt1, end.salt2, end.generation, end.sum1, end.sum2, record.raw_bytes, end.frames)
-        + record.content
+        _RECORD.pack(end.salt1, end.salt2, end.sum1, end.sum2, record.raw_bytes, end.frames) + record.content
     )
     return _LENGTH.pack(len(body), zlib.crc32(body)) + body
 
@@ -132,8 +131,8 @@ def decode_records(body: bytes) -> tuple[list[TailRecord], int]:
             if _has_record_behind(rest):
                 raise BackupCorrupt(f"record {len(found)} of the tail is damaged and others follow it")
             return found, len(rest)
-        salt1, salt2, generation, sum1, sum2, raw_bytes, frames = _RECORD.unpack_from(content)
-        end = LogPosition(salt1, salt2, generation, frames, sum1, sum2)
+        salt1, salt2, sum1, sum2, raw_bytes, frames = _RECORD.unpack_from(content)
+        end = LogPosition(salt1, salt2, frames, sum1, sum2)
         found.append(TailRecord(end, raw_bytes, content[_RECORD.size :]))
         at += _LENGTH.size + len(content)
     return found, 0

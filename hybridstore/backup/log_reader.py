@@ -23,7 +23,6 @@ from hybridstore.errors import BackupError, StoreCorrupt
 from hybridstore.hot.log_pin import LogPin
 
 _CHUNK_BYTES = 16 << 20
-_MASK = 0xFFFF_FFFF
 _ATTEMPTS_MAX = 5
 """So often the head of the log may change while it is looked at: a writer changes it once in many commits."""
 
@@ -78,12 +77,11 @@ class LogReader:
         if header is None or not frames:
             return
         position, clock = self.position, self.clock
-        if (header.salts, header.generation) != ((position.salt1, position.salt2), position.generation):
-            if not _begins_after(position, header):
-                raise GapError(
-                    "the write-ahead log began anew more than once since it was read, or was another file's",
-                    path=str(self._log),
-                )
+        if header.salts != (position.salt1, position.salt2):
+            # Under the pin it may have begun anew any number of times, but only with nothing added between: what was
+            # added cannot be copied back while the pin needs no frame, and before that the log does not begin anew.
+            # Its salts say nothing: after a foreign wal_checkpoint(TRUNCATE) the next writer draws new ones.
+            self._pin.check_files()
             position = _start_of(header)
         if frames < position.frames:
             raise GapError(
@@ -119,7 +117,7 @@ class LogReader:
                 commits = find_commits(frames, self._mark, clock)
                 self._check_numbers(clock.row.seq, commits.seqs)
                 clock = commits.clock
-                position = LogPosition(*header.salts, header.generation, start + count, *frames.sums)
+                position = LogPosition(*header.salts, start + count, *frames.sums)
                 yield Read(make_batch(frames, commits), position, clock)
 
     def _check_numbers(self, before: int, seqs: Numbers) -> None:
@@ -207,11 +205,7 @@ def prove_place(pin: LogPin, path: Path, place: LogPosition) -> None:
     log = path.with_name(f"{path.name}-wal")
     try:
         header, frames = look_at_log(pin, log)
-        if header is None or (*header.salts, header.generation) != (
-            place.salt1,
-            place.salt2,
-            place.generation,
-        ):
+        if header is None or header.salts != (place.salt1, place.salt2):
             raise GapError("the write-ahead log began anew while nobody shipped it", path=str(log))
         if frames < place.frames:
             raise GapError("the write-ahead log is shorter than what was shipped of it", path=str(log))
@@ -226,16 +220,8 @@ def prove_place(pin: LogPin, path: Path, place: LogPosition) -> None:
         raise GapError(error.message, path=str(log)) from error
 
 
-def _begins_after(position: LogPosition, header: LogHeader) -> bool:
-    """Say whether this log is the one that begins where the last ended: once more, with nothing lost between."""
-    return (
-        header.salts[0] == (position.salt1 + 1) & _MASK
-        and header.generation == (position.generation + 1) & _MASK
-    )
-
-
 def _start_of(header: LogHeader) -> LogPosition:
-    return LogPosition(*header.salts, header.generation, 0, *header.sums)
+    return LogPosition(*header.salts, 0, *header.sums)
 
 
 def _head(log: Path) -> bytes:

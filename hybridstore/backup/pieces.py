@@ -29,7 +29,6 @@ class LogPosition(Record, frozen=True, gc=False):
     Attributes:
         salt1: First salt of the log's generation.
         salt2: Second salt.
-        generation: How often the log began anew.
         frames: Frames before the place.
         sum1: First checksum there.
         sum2: Second checksum.
@@ -37,7 +36,6 @@ class LogPosition(Record, frozen=True, gc=False):
 
     salt1: int
     salt2: int
-    generation: int
     frames: int
     sum1: int
     sum2: int

@@ -273,8 +273,10 @@ class Shipper:
             self.holds_ms.append((time.monotonic() - begun_s) * 1000)
 
     def _release(self) -> None:
-        self._pin.renew(self._ship)
-        with suppress(StoreBusy):  # somebody else copies it back just now
+        with suppress(
+            StoreBusy
+        ):  # somebody else copies it back just now, or begins it anew: the next look tries again
+            self._pin.renew(self._ship)
             sizes = self._pin.copy_back()
             if sizes.copied == sizes.frames:
                 self._pin.renew(self._ship)

@@ -97,7 +97,9 @@ def is_exact(row: ClockRow, target: Target, *, followed: bool) -> bool:
     """
     if target.ts_us is None and target.seq is None:
         return True
-    if target.inclusive and (target.seq == row.seq or target.ts_us == row.ts_us):
+    if target.seq is not None and row.seq == target.seq - (not target.inclusive):
+        return True  # commits are numbered without a gap
+    if target.inclusive and target.ts_us == row.ts_us:
         return True
     return followed
 

@@ -36,14 +36,12 @@ class LogHeader(NamedTuple):
 
     Attributes:
         page_bytes: Size of a page.
-        generation: How often the log began anew, as its salts, checksums and byte order tell it from all others.
-        salts: Of this generation; the first is one more than that of the generation before.
+        salts: Two numbers that every frame of this generation repeats.
         sums: Checksum the first frame goes on from.
         order: Byte order of the checksums, ``<`` or ``>``.
     """
 
     page_bytes: int
-    generation: int
     salts: tuple[int, int]
     sums: Sums
     order: str
@@ -84,14 +82,15 @@ def parse_header(content: bytes) -> LogHeader:
     """
     if len(content) < HEADER_BYTES:
         raise StoreCorrupt(f"the write-ahead log has {len(content)} bytes and no header")
-    magic, version, page_bytes, generation, *salts, sum0, sum1 = _HEADER.unpack(content[:HEADER_BYTES])
+    magic, version, page_bytes, _, *salts, sum0, sum1 = _HEADER.unpack(content[:HEADER_BYTES])
     order = _MAGIC.get(magic)
     if order is None or version != _VERSION or page_bytes.bit_count() != 1:
         raise StoreCorrupt(f"not the header of a write-ahead log: {content[:12].hex()}")
     words = np.frombuffer(content[:_HEADER_SUMMED_BYTES], f"{order}u4").astype(np.uint32)
     if _continued((0, 0), words.reshape(1, -1)) != (sum0, sum1):
         raise StoreCorrupt("the header of the write-ahead log is damaged: its checksum is wrong")
-    return LogHeader(page_bytes, generation, (salts[0], salts[1]), (sum0, sum1), order)
+    # What is left out, the sequence of checkpoints, each connection counts for itself.
+    return LogHeader(page_bytes, (salts[0], salts[1]), (sum0, sum1), order)
 
 
 def parse_frames(header: LogHeader, content: bytes, before: Sums) -> Frames:

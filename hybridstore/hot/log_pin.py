@@ -28,6 +28,7 @@ from hybridstore.hot.session import WRITE_CLOCK
 from hybridstore.named_sql import load_named_sql
 
 _OPERATION = "read the write-ahead log"
+_READ_WAIT_MS = 200
 
 
 class LogSizes(NamedTuple):
@@ -158,7 +159,7 @@ class LogPin:
             How far the log has come.
         """
         with self._telling():
-            # The control may be in a transaction that keeps writers waiting.
+            # The control may be in a transaction that keeps writers waiting. This mode never asks the busy handler.
             frames, copied = self._next.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         return LogSizes(max(frames, 0), max(copied, 0))
 
@@ -190,7 +191,8 @@ class LogPin:
     def _open(self, *, write: bool) -> apsw.Connection:
         connection = open_connection(self._config, write=write)
         self._closing.append(connection)
-        connection.set_busy_handler(None)
+        # To begin to read one waits for who just begins the log anew; nobody is waited for to copy it back.
+        connection.set_busy_handler(None if write else busy_handler(_READ_WAIT_MS))
         return connection
 
     def _take(self, connection: apsw.Connection) -> ClockPosition:

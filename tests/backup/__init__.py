@@ -1,0 +1,1 @@
+"""Backups: what is shipped, restored, proven and expired."""
