@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,8 +105,17 @@ class LogPin:
         Raises:
             StoreError: It cannot be said.
         """
+        wait = busy_handler(_READ_WAIT_MS)
         with self._telling():
-            frames, copied = self._control.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+            for attempt in count():
+                try:
+                    frames, copied = self._control.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+                    break
+                except (
+                    apsw.BusyError
+                ):  # somebody is just writing the log's index; this mode asks no busy handler
+                    if not wait(attempt):
+                        raise
         return LogSizes(max(frames, 0), max(copied, 0))
 
     def check_files(self) -> None:
