@@ -111,6 +111,27 @@ def write_file(path: Path, content: bytes) -> None:
     fsync_directory(path.parent)
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to a file, and flush it. One that a crash left unfinished is ended first.
+
+    Args:
+        path: The file; its folder exists.
+        line: Without the newline.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, PRIVATE_FILE_MODE)
+    try:
+        end = os.lseek(descriptor, 0, os.SEEK_END)
+        if end:
+            os.lseek(descriptor, end - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                line = b"\n" + line
+        os.write(descriptor, line + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_error(error: OSError, operation: str, path: Path) -> StorageFull | StorageFailure:
     """Turn the failure to write a file into an error that says what to do.
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from hybridstore.archive.object_store import object_store
 from hybridstore.config import DatabaseConfig
 from hybridstore.durable import (
     PRIVATE_FILE_MODE,
+    append_line,
     fsync_directory,
     fsync_file,
     make_directories,
@@ -21,8 +25,10 @@ from hybridstore.durable import (
 )
 from hybridstore.errors import ArchiveCorrupt, BackupCorrupt
 from hybridstore.hot.copying import read_kept_files
+from hybridstore.records import Record
 
 FOLDER = "archives"
+_GONE_NAME = "gone.jsonl"
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
 """What a file system says that cannot give a file a second name there."""
 
@@ -47,6 +53,18 @@ class KeptFile(NamedTuple):
     url: str | None
     offloaded_at: int | None
     replaced_seq: int | None
+
+
+class _Gone(Record, frozen=True, gc=False):
+    """A note that the store does not know a file any more, or again.
+
+    Attributes:
+        sha256: Hash of the file.
+        gone_us: When that was noticed, us UTC; 0: it knows it again.
+    """
+
+    sha256: str
+    gone_us: int
 
 
 def kept_files(config: DatabaseConfig) -> tuple[int, list[KeptFile]]:
@@ -97,6 +115,43 @@ class ArchiveCopies:
             return self.path(file.sha256).stat().st_size == file.size_bytes
         except OSError:
             return False
+
+    def note_gone(self, files: Iterable[KeptFile], now_us: int) -> None:
+        """Note which copies are of files that the store does not know any more, and which it knows again.
+
+        Args:
+            files: Every file the store knows.
+            now_us: The time, us UTC.
+
+        Raises:
+            StorageFull: There is no space.
+        """
+        known = {file.sha256 for file in files}
+        gone = self._gone()
+        for path in self.paths():
+            if (path.stem in known) == bool(gone.get(path.stem)):
+                note = _Gone(path.stem, 0 if path.stem in known else now_us)
+                with telling_failures("note what is not needed", self._base / _GONE_NAME):
+                    append_line(self._base / _GONE_NAME, msgspec.json.encode(note))
+
+    def gone_before(self, ts_us: int) -> list[str]:
+        """Return hashes of copies that no moment since a time refers to.
+
+        Args:
+            ts_us: The time, us UTC.
+        """
+        gone = self._gone()
+        return [path.stem for path in self.paths() if 0 < gone.get(path.stem, 0) < ts_us]
+
+    def _gone(self) -> dict[str, int]:
+        """Return since when files are not known any more; 0: they are known again. A damaged note keeps its file."""
+        found: dict[str, int] = {}
+        with suppress(FileNotFoundError):
+            for line in (self._base / _GONE_NAME).read_bytes().splitlines():
+                with suppress(msgspec.DecodeError):
+                    note = msgspec.json.decode(line, type=_Gone)
+                    found[note.sha256] = note.gone_us
+        return found
 
     def keep(self, root: Path, file: KeptFile) -> None:
         """Copy a file of the store, and prove the copy. On one file system it becomes a second name of it.

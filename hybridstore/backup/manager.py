@@ -15,6 +15,7 @@ import msgspec
 
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
+from hybridstore.backup.expirer import ExpiryReport, expire
 from hybridstore.backup.full import OnProgress, make_full
 from hybridstore.backup.in_place import restore_in_place
 from hybridstore.backup.pieces import Full
@@ -23,7 +24,7 @@ from hybridstore.backup.repository import Repository, has_full
 from hybridstore.backup.requests import ask_for_full
 from hybridstore.backup.restore import RestoreResult, restore
 from hybridstore.backup.service import BackupService
-from hybridstore.backup.shipper import Shipper
+from hybridstore.backup.shipper import Shipper, lock_repository
 from hybridstore.backup.target import Mark, add_mark, parse_target, read_marks
 from hybridstore.backup.verification import BackupVerification, Level, verify_backups
 from hybridstore.clock import Clock, SystemClock
@@ -157,6 +158,25 @@ class BackupManager:
         mark = Mark(name, self.repository.epochs()[-1].epoch, position.seq, position.ts_us)
         add_mark(self.base, mark)
         return mark
+
+    def expire(self, *, dry_run: bool = False) -> ExpiryReport:
+        """Delete what no moment of the last ``keep_full_backups_days`` needs.
+
+        Args:
+            dry_run: Only say what would be deleted.
+
+        Returns:
+            Each file, and why it is not needed.
+
+        Raises:
+            BackupCorrupt: A full copy that would be relied on is damaged; nothing was deleted.
+            StoreBusy: Another process backs the store up: it does this by itself.
+        """
+        now_us, days = self._clock.now_us(), self.backup.keep_full_backups_days
+        if dry_run:
+            return expire(self.repository, days, now_us, dry_run=True)
+        with lock_repository(self.repository):
+            return expire(self.repository, days, now_us)
 
     # -- using them ---------------------------------------------------------------------------------------------
 
@@ -306,6 +326,7 @@ class BackupManager:
                 copies.keep(self.config.root, file)
             if progress is not None:
                 progress("archives", done, len(files))
+        copies.note_gone(files, self._clock.now_us())
 
     def _have_made(self, wait_s: float) -> Full:
         """Ask the process that backs the store up, and wait for it."""

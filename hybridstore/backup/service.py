@@ -19,6 +19,7 @@ from hybridstore.archive.leases import Lease, take_lease
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
 from hybridstore.backup.drill import drill
+from hybridstore.backup.expirer import expire
 from hybridstore.backup.full import OnProgress, make_full
 from hybridstore.backup.log_reader import GapError
 from hybridstore.backup.pieces import Full
@@ -202,6 +203,7 @@ class BackupService:
         self._keep_archives()
         if newest_us is None or asked or self._clock.now_us() - newest_us >= interval_us:
             self._make_full(epoch, first=not fulls)
+            expire(self._repository, self._backup.keep_full_backups_days, self._clock.now_us())
         for request in asked:
             answer_request(request)
 
@@ -267,6 +269,7 @@ class BackupService:
                     failed = failed or error
         if failed is not None:
             raise failed
+        self._copies.note_gone(files, now_us)
         self._tell(archives_us=now_us)
 
     # -- what is told -------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Shipper:
         self._last_safe = ClockRow(0, 0)
         self.holds_ms: list[float] = []
         """How long writers were held each time, ms."""
-        self._lock = _lock(repository)
+        self._lock = lock_repository(repository)
         try:
             self._pin = LogPin(config)
             try:
@@ -292,8 +292,19 @@ def _last_commit(tail: TailFile) -> ClockRow:
     return ClockRow(tail.head.seq_before, tail.head.ts_before_us)
 
 
-def _lock(repository: Repository) -> filelock.BaseFileLock:
-    """Take the folder: two that write to it would mix two chains."""
+def lock_repository(repository: Repository) -> filelock.BaseFileLock:
+    """Take the folder of backups: two that write to it would mix two chains.
+
+    Args:
+        repository: The backups.
+
+    Returns:
+        The lock, held.
+
+    Raises:
+        StoreBusy: Another process has it.
+        StorageFailure: The folder cannot be written.
+    """
     with telling_failures("begin to ship", repository.base):
         make_directories(repository.base)
         lock = filelock.FileLock(repository.base / LOCK_NAME, mode=PRIVATE_FILE_MODE)

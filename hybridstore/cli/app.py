@@ -60,6 +60,7 @@ BACKUP = {
     "verify": "Prove the backups themselves. Exit code 1: something is wrong; each file and what can be restored is "
     "named.",
     "restore": "Put the whole store back as it was at a moment: hot rows, manifest and archived files.",
+    "expire": "Delete what no moment of the last days needs, see keep_full_backups_days; with --dry-run only show it.",
     "mark": "Give the present a name, to restore it by later.",
 }
 """Commands of ``hybridstore backup``, likewise."""

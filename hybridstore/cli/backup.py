@@ -195,6 +195,29 @@ def restore(
     _tell(json, {**result.to_dict(), "aside": None if aside is None else str(aside)}, text)
 
 
+def expire(
+    *,
+    root: Root = None,
+    base: Base = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only show what would be deleted.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete what no moment of the last days needs, see keep_full_backups_days; with --dry-run only show it."""
+    report = _manager(root, base).expire(dry_run=dry_run)
+    if json:
+        write_text(json_text({**report.to_dict(), "size_bytes": report.size_bytes}), None)
+        return
+    console = Console()
+    print_table(
+        console,
+        None,
+        ("file", "bytes", "why"),
+        [(one.path, one.size_bytes, one.reason) for one in report.files],
+    )
+    done = "would be deleted" if dry_run else "were deleted"
+    console.print(f"{len(report.files):,} files, {report.size_bytes:,} bytes {done}")
+
+
 def mark(
     name: Annotated[str, Parameter(help="The name; it begins with a letter.")],
     *,
