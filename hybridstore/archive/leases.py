@@ -145,7 +145,7 @@ def live_leases(root: Path) -> list[LeaseFacts]:
 def _read(path: Path) -> LeaseFacts | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=LeaseFacts)
-    except (OSError, msgspec.DecodeError):  # released a moment ago
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # released a moment ago
         return None
 
 

@@ -69,5 +69,5 @@ def read_condition(base: Path) -> BackupCondition | None:
     """
     try:
         return msgspec.json.decode((base / CONDITION_NAME).read_bytes(), type=BackupCondition)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -17,6 +17,7 @@ _RECORD = struct.Struct("<5IQ")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _HEAD_MAX_BYTES = 1 << 16
 HeadT = TypeVar("HeadT", Segment, Tail)
+NoteT = TypeVar("NoteT", bound=msgspec.Struct)
 
 
 def encode_head(head: Segment | Tail) -> bytes:
@@ -74,8 +75,50 @@ def decode_head(content: bytes, kind: type[HeadT]) -> HeadT:
         raise BackupCorrupt("its head is damaged")
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BackupCorrupt(f"its head is of another version: {error}") from error
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    """What a note says, with the CRC-32 of it as it stands there."""
+
+    crc32: str
+    says: msgspec.Raw
+
+
+def encode_note(note: msgspec.Struct) -> bytes:
+    """Return a note as it is written: JSON in one line, which tells when a byte of it was changed.
+
+    Args:
+        note: What it says.
+
+    Returns:
+        An object of ``crc32``, eight hexadecimal digits, and ``says``, whose bytes they are of.
+    """
+    says = msgspec.json.encode(note)
+    return msgspec.json.encode(_Sealed(f"{zlib.crc32(says):08x}", msgspec.Raw(says)))
+
+
+def decode_note(content: bytes, kind: type[NoteT]) -> NoteT:
+    """Read a note.
+
+    Args:
+        content: As :func:`encode_note` made it.
+        kind: What it says.
+
+    Returns:
+        What it says.
+
+    Raises:
+        BackupCorrupt: It is damaged, or of another version.
+    """
+    try:
+        sealed = msgspec.json.decode(content, type=_Sealed)
+        if f"{zlib.crc32(sealed.says):08x}" != sealed.crc32:
+            raise BackupCorrupt("it is damaged: its checksum is wrong")
+        return msgspec.json.decode(sealed.says, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BackupCorrupt(f"it is damaged: {error}") from error
 
 
 class TailRecord(NamedTuple):

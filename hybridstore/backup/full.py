@@ -12,6 +12,7 @@ from typing import BinaryIO, Literal, Self
 import msgspec
 import zstandard
 
+from hybridstore.backup.framing import encode_note
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.repository import Repository
 from hybridstore.config import BackupConfig, DatabaseConfig
@@ -130,7 +131,7 @@ def keep_full(
             publish_file(temporary, final)
         finally:
             temporary.unlink(missing_ok=True)
-        write_file(said, msgspec.json.format(msgspec.json.encode(full)))
+        write_file(said, encode_note(full))
         fsync_directory(said.parent)
     return full
 

@@ -134,7 +134,7 @@ def _read_note(root: Path) -> _Note | None:
         return msgspec.json.decode(path.read_bytes(), type=_Note)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BackupCorrupt(
             f"the note of an interrupted restore is damaged: {error}",
             path=str(path),

@@ -29,7 +29,7 @@ from hybridstore.backup.target import Mark, add_mark, parse_target, read_marks
 from hybridstore.backup.verification import BackupVerification, Level, verify_backups
 from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import BackupConfig, DatabaseConfig
-from hybridstore.errors import BackupError, NotFound, StoreBusy
+from hybridstore.errors import BackupError, InvalidValue, NotFound, StoreBusy
 from hybridstore.hot.copying import live_position
 
 _log = logging.getLogger("hybridstore")
@@ -206,7 +206,7 @@ class BackupManager:
             ConfigError: The folder is in use.
             StorageFull: There is no space.
         """
-        parsed = parse_target(target, read_marks(self.base), inclusive=inclusive)
+        parsed = parse_target(target, self._marks_for(target), inclusive=inclusive)
         return restore(self.repository, parsed, Path(to).absolute(), self.config, progress)
 
     def restore_in_place(
@@ -230,7 +230,7 @@ class BackupManager:
             BackupCorrupt: A file that it needs is missing or damaged; the store is as it was.
             StorageFull: There is no space.
         """
-        parsed = parse_target(target, read_marks(self.base), inclusive=inclusive)
+        parsed = parse_target(target, self._marks_for(target), inclusive=inclusive)
         return restore_in_place(self.repository, parsed, self.config, progress)
 
     def plan_restore(self, target: datetime | str | int, *, inclusive: bool = True) -> RestorePlan:
@@ -247,7 +247,8 @@ class BackupManager:
             NotRestorable: The backups do not hold the moment.
             BackupCorrupt: A file that it needs is missing or damaged.
         """
-        return plan_restore(self.repository, parse_target(target, read_marks(self.base), inclusive=inclusive))
+        parsed = parse_target(target, self._marks_for(target), inclusive=inclusive)
+        return plan_restore(self.repository, parsed)
 
     def verify(
         self,
@@ -310,6 +311,14 @@ class BackupManager:
             )
         shipper.close()
         write_condition(self.base, condition)
+
+    def _marks_for(self, target: datetime | str | int) -> list[Mark]:
+        """Return the marks where the target may be one: a damaged list of them keeps no time from being restored."""
+        try:
+            parse_target(target)
+        except InvalidValue:
+            return read_marks(self.base)
+        return []
 
     def _require_store(self) -> None:
         if not self.config.path.exists():

@@ -8,9 +8,15 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-import msgspec
-
-from hybridstore.backup.framing import HEAD_MIN_BYTES, decode_head, encode_head, head_bytes
+from hybridstore.backup.framing import (
+    HEAD_MIN_BYTES,
+    NoteT,
+    decode_head,
+    decode_note,
+    encode_head,
+    encode_note,
+    head_bytes,
+)
 from hybridstore.backup.pieces import Epoch, Full, Named, Segment, Tail, read_name, sha256_of
 from hybridstore.durable import (
     PRIVATE_FILE_MODE,
@@ -76,12 +82,7 @@ class Repository:
             BackupCorrupt: It cannot be read.
         """
         path = self.base / REPOSITORY_NAME
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=RepositoryFacts)
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError as error:
-            raise BackupCorrupt(f"it is damaged: {error}", path=str(path), hint=_HINT) from error
+        return _read_note(path, RepositoryFacts) if path.exists() else None
 
     def claim(self, store: str) -> None:
         """Take the folder for a store.
@@ -97,7 +98,7 @@ class Repository:
         if facts is None:
             with telling_failures("begin backups", self.base):
                 make_directories(self.base)
-                write_file(self.base / REPOSITORY_NAME, msgspec.json.encode(RepositoryFacts(store)))
+                write_file(self.base / REPOSITORY_NAME, encode_note(RepositoryFacts(store)))
         elif facts.store != store:
             raise ConfigError(
                 f"the folder holds backups of another store ({facts.store[:8]}, this one is {store[:8]})",
@@ -114,19 +115,50 @@ class Repository:
             BackupCorrupt: The list is damaged.
         """
         path = self.base / EPOCHS_NAME
-        try:
-            lines = path.read_bytes().split(b"\n")
-        except FileNotFoundError:
+        known = max((found.named.epoch for found in self._files()), default=0)
+        if not path.exists() and not known:
             return []
-        if lines[-1]:  # a process died while it wrote; what it had begun it did not use
-            lines.pop()
+        lines = _read(path).splitlines()
         try:
-            found = [msgspec.json.decode(line, type=Epoch) for line in lines if line]
-        except msgspec.DecodeError as error:
-            raise BackupCorrupt(f"it is damaged: {error}", path=str(path), hint=_HINT) from error
-        if [one.epoch for one in found] != list(range(1, len(found) + 1)):
-            raise BackupCorrupt("epochs are missing", path=str(path), hint=_HINT)
+            found = [decode_note(line, Epoch) for line in lines]
+        except BackupCorrupt as error:
+            raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
+        if [one.epoch for one in found] != list(range(1, max(len(found), known) + 1)):
+            raise BackupCorrupt("chains are missing from the list", path=str(path), hint=_HINT)
         return found
+
+    def rebuild_epochs(self, store: str) -> list[Epoch]:
+        """Make the list of chains anew, from what can be read of it and what there is of each chain.
+
+        Args:
+            store: Mark of the store, hexadecimal.
+
+        Returns:
+            Every chain there is.
+
+        Raises:
+            StorageFailure: It cannot be written.
+        """
+        path = self.base / EPOCHS_NAME
+        known: dict[int, Epoch] = {}
+        with suppress(BackupCorrupt):
+            for line in _read(path).splitlines():
+                with suppress(BackupCorrupt):
+                    epoch = decode_note(line, Epoch)
+                    known[epoch.epoch] = epoch
+        begun: dict[int, int] = {}
+        for found in self._files():
+            created_us = found.path.stat().st_mtime_ns // 1000
+            begun[found.named.epoch] = min(created_us, begun.get(found.named.epoch, created_us))
+        rebuilt = []
+        for number in range(1, max([*known, *begun], default=0) + 1):
+            missing = Epoch(
+                number, store, begun.get(number, 0), "not known: the list of chains was damaged", 0, 0
+            )
+            rebuilt.append(known.get(number, missing))
+        with telling_failures("repair the list of chains", path):
+            write_file(path, b"".join(encode_note(one) + b"\n" for one in rebuilt))
+        return rebuilt
 
     def files(self) -> list[Found]:
         """Return the copies, segments and tails there are by their names, in the order of their chains."""
@@ -151,10 +183,7 @@ class Repository:
         Raises:
             BackupCorrupt: It is damaged or missing.
         """
-        try:
-            full = msgspec.json.decode(path.read_bytes(), type=Full)
-        except (FileNotFoundError, msgspec.DecodeError) as error:
-            raise BackupCorrupt(f"it is damaged or missing: {error}", path=str(path), hint=_HINT) from error
+        full = _read_note(path, Full)
         if full.path.name + ".json" != path.name:
             raise BackupCorrupt("it says something else than its name", path=str(path), hint=_HINT)
         return full
@@ -218,8 +247,8 @@ class Repository:
         """
         path = self.base / EPOCHS_NAME
         with telling_failures("begin a chain of backups", path):
-            known = b"".join(msgspec.json.encode(one) + b"\n" for one in self.epochs())
-            write_file(path, known + msgspec.json.encode(epoch) + b"\n")
+            known = b"".join(encode_note(one) + b"\n" for one in self.epochs())
+            write_file(path, known + encode_note(epoch) + b"\n")
 
     def publish(self, path: PurePosixPath, head: bytes, body: bytes) -> Path:
         """Write a file so that it is whole or absent.
@@ -275,6 +304,13 @@ def has_full(repository: Repository, epoch: int) -> bool:
         epoch: The chain.
     """
     return any(one.named.kind == "full" and one.named.epoch == epoch for one in repository.files())
+
+
+def _read_note(path: Path, kind: type[NoteT]) -> NoteT:
+    try:
+        return decode_note(_read(path), kind)
+    except BackupCorrupt as error:
+        raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
 
 
 def _read(path: Path) -> bytes:

@@ -11,6 +11,7 @@ import msgspec
 
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.chain import Chain, Target
+from hybridstore.backup.condition import read_condition
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.rebuild import Rebuilt, apply_links, unpack_full
 from hybridstore.backup.repository import Repository
@@ -143,13 +144,25 @@ def restore_into(
         root=str(folder),
         seq=rebuilt.row.seq,
         ts_us=rebuilt.row.ts_us,
-        exact=is_exact(rebuilt.row, target, followed=rebuilt.followed),
+        exact=is_exact(rebuilt.row, target, followed=rebuilt.followed)
+        and not _is_more_known(repository, target, made),
         epoch=made.chain.epoch,
         segments=len(made.chain.links),
         frames=rebuilt.applied,
         database_bytes=made.copied.pages * made.copied.page_bytes,
         archive_files=files,
         archive_bytes=size_bytes,
+    )
+
+
+def _is_more_known(repository: Repository, target: Target, made: Made) -> bool:
+    """Say whether the shipper noted that it had shipped more than is there: the newest files are gone."""
+    condition, row = read_condition(repository.base), made.rebuilt.row
+    return (
+        condition is not None
+        and condition.seq > row.seq
+        and condition.epoch >= made.chain.epoch
+        and target.admits(condition.seq, condition.ts_us)
     )
 
 

@@ -135,7 +135,11 @@ class Shipper:
 
     def _begin(self) -> None:
         """Go on where the last shipper stopped, or begin a new chain and say why."""
-        epochs = self._repository.epochs()
+        try:
+            epochs = self._repository.epochs()
+        except BackupCorrupt as error:  # a store that is not backed up any more would be worse
+            epochs = self._repository.rebuild_epochs(self._mark.hex())
+            self._on_gap(f"the list of chains was damaged and made anew: {error.message}")
         if not epochs:
             self._begin_epoch(1, "the first")
         else:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from hybridstore.backup.chain import Target
+from hybridstore.backup.framing import decode_note, encode_note
 from hybridstore.durable import telling_failures, write_file
 from hybridstore.errors import BackupCorrupt, Conflict, InvalidValue
 from hybridstore.records import Record
@@ -50,13 +49,11 @@ def read_marks(base: Path) -> list[Mark]:
     """
     path = base / MARKS_NAME
     try:
-        return [msgspec.json.decode(line, type=Mark) for line in path.read_bytes().splitlines()]
+        return [decode_note(line, Mark) for line in path.read_bytes().splitlines()]
     except FileNotFoundError:
         return []
-    except msgspec.DecodeError as error:
-        raise BackupCorrupt(
-            f"it is damaged: {error}", path=str(path), hint="restore by time instead"
-        ) from error
+    except BackupCorrupt as error:
+        raise BackupCorrupt(error.message, path=str(path), hint="restore by time instead") from error
 
 
 def add_mark(base: Path, mark: Mark) -> None:
@@ -81,9 +78,7 @@ def add_mark(base: Path, mark: Mark) -> None:
         raise Conflict(f"another commit is marked {name!r}", hint="choose another name")
     if all(one.name != name for one in marks):
         with telling_failures("mark a moment", base / MARKS_NAME):
-            write_file(
-                base / MARKS_NAME, b"".join(msgspec.json.encode(one) + b"\n" for one in (*marks, mark))
-            )
+            write_file(base / MARKS_NAME, b"".join(encode_note(one) + b"\n" for one in (*marks, mark)))
 
 
 def parse_target(

@@ -181,7 +181,7 @@ class Watermark:
             written = msgspec.json.decode(self._loss_path.read_bytes(), type=tuple[Loss, ...])
         except FileNotFoundError:
             written = ()
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.warning("%s cannot be read: %s", self._loss_path, error)
             written = ()
         return written + self._unwritten

@@ -142,7 +142,7 @@ def read_condition(root: Path) -> Condition | None:
     """
     try:
         return msgspec.json.decode((root / CONDITION_NAME).read_bytes(), type=Condition)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

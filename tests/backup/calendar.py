@@ -6,10 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
+import msgspec
+
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.expirer import expire
 from hybridstore.backup.full import make_full
-from hybridstore.backup.repository import Repository
+from hybridstore.backup.repository import Repository, has_full
 from hybridstore.backup.shipper import Shipper
 from hybridstore.clock import DAY_US, SECOND_US, ManualClock
 from hybridstore.config import BackupConfig
@@ -47,23 +49,24 @@ class Calendar:
         self.store = HybridStore(root, clock=self.clock)
         self.backup = BackupConfig(keep_full_backups_days=keep_days)
         self.repository = Repository(self.backup.base(root))
+        self.compressed = True
         self.known: list[Known] = []
-        self.sizes: list[int] = []
+        self.counts: list[tuple[int, int, int]] = []
         self._rng = rng
         self._number = 0
 
     def day(self, commits: int, *, restarts: bool) -> None:
         """Live through one day: commits, a move, a full copy, expiry."""
+        self.backup = msgspec.structs.replace(self.backup, enable_compression=self.compressed)
         shipper = Shipper(self.store.config, self.backup, self.repository, self.clock)
+        if not has_full(self.repository, shipper.epoch):  # of a chain that was begun just now
+            make_full(self.store.config, self.backup, self.repository, shipper.epoch, self.clock.now_us())
         midnight = (self.clock.now_us() // DAY_US + 1) * DAY_US
         for _ in range(commits):
             self.clock.advance(self._rng.randrange(1, max((midnight - self.clock.now_us()) // commits, 2)))
-            self._record()
-            shipper.poll()
+            self.commit(shipper)
             if self._rng.random() < 0.4:
                 shipper.roll()
-            if self._rng.random() < 0.3:
-                self.known.append(state(self.store))
         self.clock.set(max(midnight + 5 * SECOND_US, self.clock.now_us()))
         self.store.retention.run()
         shipper.poll()
@@ -74,18 +77,31 @@ class Calendar:
         shipper.close()
         if restarts:  # with nobody to keep it, the log is copied back and begins anew
             self._lose_log()
-        self.sizes.append(
-            sum(path.stat().st_size for path in self.repository.base.rglob("*") if path.is_file())
-        )
+        self.counts.append(self._count())
+
+    def commit(self, shipper: Shipper) -> None:
+        """Commit something, ship it, and sometimes note what the store held then."""
+        self.clock.advance(1)
+        self._record()
+        shipper.poll()
+        if self._rng.random() < 0.3:
+            self.known.append(state(self.store))
 
     def _record(self) -> None:
         self._number += 1
         asset = self._rng.choice("ABCD")
         self.store.record_balance_update(asset, Decimal(self._number), Decimal(0), "websocket")
         if self._rng.random() < 0.5:
-            traded_us = self.clock.now_us() - self._rng.randrange(3) * DAY_US
+            traded_us = self.clock.now_us() - self._rng.choice((0, 1, 2, 9, 10)) * DAY_US
             rows = [("BTC/USDT", self._number * 10 + n, "1.5", "2", "buy", traded_us + n) for n in range(5)]
             self.store.record_market_trades(rows)
+
+    def _count(self) -> tuple[int, int, int]:
+        """Return how many full copies, segments, and copies of files that do not count there are."""
+        kinds = [one.named.kind for one in self.repository.files()]
+        live = {file.sha256 for file in kept_files(self.store.config)[1]}
+        copies = ArchiveCopies(self.repository.base).paths()
+        return kinds.count("full"), kinds.count("segment"), sum(path.stem not in live for path in copies)
 
     def _keep(self) -> None:
         copies = ArchiveCopies(self.repository.base)

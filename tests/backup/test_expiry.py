@@ -15,6 +15,7 @@ from hybridstore.backup.expirer import EXPIRED_NAME, expire
 from hybridstore.backup.expiry import plan_expiry
 from hybridstore.backup.pieces import Epoch, Full
 from hybridstore.backup.restore import restore
+from hybridstore.backup.stock import take_stock
 from hybridstore.clock import DAY_US, SECOND_US
 from hybridstore.errors import BackupCorrupt, HybridStoreError, NotRestorable
 from hybridstore.store import HybridStore
@@ -133,10 +134,12 @@ def test_nothing_is_deleted_that_rests_on_a_damaged_copy(tmp_path: Path, seed: i
     with calendar.store:
         for _ in range(4):
             calendar.day(2, restarts=False)
-    fulls = sorted(calendar.repository.base.glob("*/full/*.zst"))
+    stock = take_stock(calendar.repository)
+    start_us = calendar.clock.now_us() - DAY_US
+    plan = plan_expiry(calendar.repository.epochs(), list(stock.fulls), stock.links, start_us)
     report = expire(calendar.repository, 1, calendar.clock.now_us(), dry_run=True)
     doomed = {calendar.repository.base / one.path for one in report.files}
-    relied_on = max(path for path in fulls if path.name < fulls[-1].name and path not in doomed)
+    relied_on = stock.fulls[plan.relied_on[0]]
     content = bytearray(relied_on.read_bytes())
     content[len(content) // 2] ^= 1
     relied_on.write_bytes(content)
@@ -148,7 +151,12 @@ def test_nothing_is_deleted_that_rests_on_a_damaged_copy(tmp_path: Path, seed: i
 @pytest.mark.soak
 def test_ninety_days_with_a_window_of_thirty(tmp_path: Path, seed: int) -> None:
     calendar = live(tmp_path, seed, days=90, commits=12, keep_days=30, moments=60)
-    sizes = calendar.sizes
-    print(f"\nbytes after day 35, 60, 90: {sizes[34]:,}, {sizes[59]:,}, {sizes[89]:,}")
-    grown = calendar.store.database.path.stat().st_size
-    assert sizes[89] < 1.5 * sizes[34] + grown
+    counts, stock = calendar.counts, take_stock(calendar.repository)
+    print(
+        f"\nfulls, segments, copies that do not count after day 35, 60, 90: {counts[34]}, {counts[59]}, {counts[89]}"
+    )
+    start_us = calendar.clock.now_us() - 32 * DAY_US  # the copy before the window, and what follows it
+    assert all(full.created_us >= start_us for full in stock.fulls)
+    assert all(segment.created_us >= start_us for _, segment in stock.segments.values())
+    for early, late in zip(counts[34], counts[89], strict=True):
+        assert late < 1.5 * early + 5
