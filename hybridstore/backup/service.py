@@ -60,6 +60,7 @@ class BackupService:
         on_error: Called with what failed; it is tried again.
         on_gap: Called with a sentence where a chain could not be continued.
         progress: Called as full copies are made.
+        archives_every_s: Seconds between two looks at what is to be done beside shipping.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class BackupService:
         on_error: OnError,
         on_gap: Callable[[str], None],
         progress: OnProgress | None = None,
+        archives_every_s: float = _ARCHIVES_EVERY_S,
     ) -> None:
         self._config = config
         self._backup = backup
@@ -89,6 +91,7 @@ class BackupService:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._busy = False
         self._looks = 0
+        self._archives_every_s = archives_every_s
         self._looked_s = self._leased_s = -_LEASE_EVERY_S
         self._lease: Lease | None = None
         self._thread = threading.Thread(target=self._run, name="hybridstore-backup", daemon=True)
@@ -177,7 +180,7 @@ class BackupService:
     def _give_work(self) -> None:
         """Have done what is due, one thing after the other."""
         due_s = time.monotonic() - self._looked_s
-        if due_s < _ARCHIVES_EVERY_S and not open_requests(self._repository.base):
+        if due_s < self._archives_every_s and not open_requests(self._repository.base):
             return
         self._looked_s = time.monotonic()
         self._busy = True
