@@ -196,7 +196,8 @@ class BackupConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     Attributes:
         backup_base_path: Where backups go; None means ``<root>/backups``.
         full_backup_interval_hours: Hours between full backups.
-        incremental_backup_interval_hours: Hours between incremental backups.
+        incremental_backup_interval_hours: Hours after which shipped commits become a file of their own at the latest;
+            they are shipped at once.
         keep_full_backups_days: Any moment of this many last days can be restored.
         enable_compression: Compress backups.
         verify_backups: Prove each backup after it was written.

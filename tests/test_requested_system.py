@@ -166,7 +166,7 @@ def test_backup_configuration(document: str, tmp_path: Path) -> None:
         "but for the folder, the snippet gives the defaults"
     )
     options = options_of(document, "Backup Configuration")
-    assert options == set(BackupConfig.__struct_fields__)
+    assert options < set(BackupConfig.__struct_fields__), "there are settings it does not name, too"
     lines = [f"{name} = {getattr(config, name)!r}".replace("True", "true") for name in sorted(options)]
     root.mkdir()
     (root / "hybridstore.toml").write_text("[backup]\n" + "\n".join(lines), encoding="utf-8")

@@ -108,7 +108,9 @@ class Shipper:
         """
         self._pin.check_files()
         shipped = self._ship()
-        if time.monotonic() - self._tail_begun_s >= self._backup.segment_interval_s:
+        backup = self._backup
+        interval_s = min(backup.segment_interval_s, backup.incremental_backup_interval_hours * 3600)
+        if time.monotonic() - self._tail_begun_s >= interval_s:
             self.roll()
         self._let_go()
         return shipped

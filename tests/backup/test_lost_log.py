@@ -171,7 +171,7 @@ def test_a_foreign_checkpoint_makes_no_gap_while_the_log_is_shipped(root: Path, 
         make_full(store.config, backup, repository, shipper.epoch, SystemClock().now_us())
         for number in range(60):
             store.record_balance_update("BTC", number, 0, "test")
-            if number % 3 == 0:
+            if number % 15 == 0:
                 witness.execute(f"PRAGMA wal_checkpoint({mode})")
             if number % 4 == 0:
                 shipper.poll()
