@@ -26,6 +26,7 @@ ORDER = (
     "fills_growth",
     "move",
     "query",
+    "backup",
     "contention",
     "reads_under_load",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from hybridstore.durable import (
     sha256_file,
     telling_failures,
 )
-from hybridstore.errors import ArchiveCorrupt, BackupCorrupt
+from hybridstore.errors import ArchiveCorrupt, ArchiveError, BackupCorrupt, HybridStoreError
 from hybridstore.hot.copying import read_kept_files
 from hybridstore.records import Record
 
@@ -183,6 +183,42 @@ class ArchiveCopies:
             finally:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
+
+    def keep_missing(
+        self,
+        root: Path,
+        files: Sequence[KeptFile],
+        on_file: Callable[[int, int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        """Copy every file that has no copy yet. One that fails keeps none of the others from being copied.
+
+        Args:
+            root: The store's folder.
+            files: What the store knows.
+            on_file: Called with how many were looked at, and how many there are.
+            stop: Asked before each; True ends it there.
+
+        Raises:
+            ArchiveCorrupt: A file that counts is missing or damaged.
+            StorageFull: The backup's device is full.
+            StorageFailure: A file cannot be read or written.
+        """
+        failed: HybridStoreError | None = None
+        for done, file in enumerate(files, 1):
+            if stop is not None and stop():
+                return
+            if not self.has(file):
+                try:
+                    self.keep(root, file)
+                except HybridStoreError as error:
+                    # One that was replaced may be gone already: whoever deletes it does so before he says that he did.
+                    if file.replaced_seq is None or not isinstance(error, ArchiveError):
+                        failed = failed or error
+            if on_file is not None:
+                on_file(done, len(files))
+        if failed is not None:
+            raise failed
 
     def put_back(self, root: Path, file: KeptFile) -> bool:
         """Put a file into a store, under its own name there.

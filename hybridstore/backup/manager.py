@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,10 @@ class BackupManager:
         try:
             shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
         except StoreBusy:
-            return self._wait_until_shipped()
+            seq = self._wait_until_shipped()
+            if not has_full(self.repository, self.repository.epochs()[-1].epoch):
+                self._have_made(wait_s=3600.0)  # of a chain that was begun just now
+            return seq
         try:
             if not has_full(self.repository, shipper.epoch):  # of a chain that was begun just now
                 self._make_full(shipper, None)
@@ -330,11 +334,8 @@ class BackupManager:
     def _keep_archives(self, progress: OnProgress | None) -> None:
         copies = ArchiveCopies(self.base)
         _, files = kept_files(self.config)
-        for done, file in enumerate(files, 1):
-            if not copies.has(file):
-                copies.keep(self.config.root, file)
-            if progress is not None:
-                progress("archives", done, len(files))
+        told = None if progress is None else partial(progress, "archives")
+        copies.keep_missing(self.config.root, files, told)
         copies.note_gone(files, self._clock.now_us())
 
     def _have_made(self, wait_s: float) -> Full:

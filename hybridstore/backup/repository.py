@@ -169,10 +169,11 @@ class Repository:
     def _files(self) -> Iterator[Found]:
         for kind in ("full", "incremental"):
             for folder in self.base.glob(f"[0-9]*/{kind}"):
-                for path in folder.iterdir():
-                    named = read_name(path.name)
-                    if named is not None:
-                        yield Found(path, named)
+                with suppress(FileNotFoundError):  # it has just expired
+                    for path in folder.iterdir():
+                        named = read_name(path.name)
+                        if named is not None:
+                            yield Found(path, named)
 
     def read_full(self, path: Path) -> Full:
         """Read what is said of a full copy.

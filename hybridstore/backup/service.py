@@ -124,8 +124,9 @@ class BackupService:
                 if self._config.path.exists():  # a backup never creates a store
                     self._ship()
                     delay_s = _RETRY_S
-            except StoreBusy as error:  # another process ships: it is done there
+            except StoreBusy as error:  # another process ships, maybe for a moment only: it is done there
                 self._tell(error=str(error), quietly=True)
+                delay_s = _RETRY_S
             except Exception as error:  # noqa: BLE001  whatever it is: told, and tried again
                 self._fail(error)
             self._stop.wait(delay_s)
@@ -261,19 +262,10 @@ class BackupService:
             if self._lease is not None:
                 self._lease.release()
             self._lease, self._leased_s = lease, time.monotonic()
-        failed: Exception | None = None
-        for file in files:
-            if self._stop.is_set():
-                return
-            if not self._copies.has(file):
-                try:
-                    self._copies.keep(root, file)
-                except HybridStoreError as error:  # told at the end; the others are copied all the same
-                    failed = failed or error
-        if failed is not None:
-            raise failed
-        self._copies.note_gone(files, now_us)
-        self._tell(archives_us=now_us)
+        self._copies.keep_missing(root, files, stop=self._stop.is_set)
+        if not self._stop.is_set():  # else some may have no copy yet
+            self._copies.note_gone(files, now_us)
+            self._tell(archives_us=now_us)
 
     # -- what is told -------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -54,10 +55,11 @@ def backup_status(repository: Repository, now_us: int, last_seq: int | None = No
         "segments": len(segments),
         "size_bytes": _size_bytes(repository),
     }
-    if segments:
-        found["last_incremental_backup"] = _iso(
-            int(max(path.stat().st_mtime_ns for path in segments)) // 1000
-        )
+    for path in segments:
+        with suppress(FileNotFoundError):  # it has just become part of another one, or expired
+            found["last_incremental_backup"] = max(
+                found["last_incremental_backup"] or "", _iso(path.stat().st_mtime_ns // 1000) or ""
+            )
     try:
         found["epochs"] = len(repository.epochs())
     except BackupCorrupt as error:
@@ -98,9 +100,10 @@ def _newest(repository: Repository, paths: list[Path]) -> str | None:
 
 def _size_bytes(repository: Repository) -> int:
     size_bytes = 0
-    for path in repository.base.rglob("*"):
-        with suppress(OSError):
-            size_bytes += path.stat().st_size if path.is_file() else 0
+    for folder, _, names in os.walk(repository.base):  # it does not mind what vanishes meanwhile
+        for name in names:
+            with suppress(OSError):
+                size_bytes += Path(folder, name).stat().st_size
     return size_bytes
 
 

@@ -14,6 +14,7 @@ from hybridstore.backup.pieces import Full, Segment, Tail
 from hybridstore.backup.repository import Repository
 from hybridstore.errors import BackupCorrupt, NotRestorable
 
+_LOOKS_MAX = 10
 _HINT = "hybridstore backup verify says what can still be restored"
 
 
@@ -62,6 +63,14 @@ def take_stock(repository: Repository) -> Stock:
     Returns:
         What can be used, and what cannot.
     """
+    for _ in range(_LOOKS_MAX):
+        stock = _look(repository)
+        if all(path.exists() for path in stock.damaged):
+            break  # else a tail has just become a segment, or something expired: what is there now is another stock
+    return stock
+
+
+def _look(repository: Repository) -> Stock:
     stock = Stock({}, [], {}, {}, {})
     for found in repository.files():
         key = (found.named.epoch, found.named.number)
