@@ -178,7 +178,9 @@ def telling_failures(operation: str, path: Path) -> Iterator[None]:
     except ConnectionError:  # of whoever is told how far it is: no file
         raise
     except OSError as error:
-        named = error.filename if isinstance(error.filename, str) else None
+        # Where a file is copied or gets another name, it is the new one that there is no space for.
+        full = error.errno in FULL_ERRNOS and isinstance(error.filename2, str)
+        named = error.filename2 if full else error.filename if isinstance(error.filename, str) else None
         raise write_error(error, operation, Path(named or path)) from error
 
 

@@ -13,8 +13,8 @@ import apsw
 import msgspec
 
 from hybridstore.config import DatabaseConfig
-from hybridstore.durable import fsync_file
-from hybridstore.errors import StoreCorrupt
+from hybridstore.durable import fsync_file, telling_failures
+from hybridstore.errors import HybridStoreError, StorageFull, StoreCorrupt
 from hybridstore.hot.connection import (
     has_page_checksums,
     open_connection,
@@ -67,30 +67,54 @@ def copy_database(
     """
     operation = "copy the hot database"
     position_sql = load_named_sql("hybridstore.hot")["commit_identity"]
-    make_private_file(target)
-    try:
-        with (
-            own_connection(config, operation) as source,
-            closing(apsw.Connection(str(target), vfs=vfs_name(config))) as copy,
-        ):
-            # The copy is flushed as a whole; what a crash leaves of it is never used.
-            copy.pragma("journal_mode", "off")
-            copy.pragma("synchronous", "off")
+    with telling_failures(operation, target):
+        make_private_file(target)
+        with own_connection(config, operation) as source:
             source.execute("BEGIN")  # one moment, however long it takes
             position = read_position(source, position_sql, config.path)
             page_bytes = int(source.pragma("page_size"))
-            with copy.backup("main", source, "main") as backup:
-                while not backup.done:
-                    backup.step(_STEP_PAGES)
-                    if on_pages is not None:
-                        on_pages(backup.page_count - backup.remaining, backup.page_count)
-                    time.sleep(0)
-                pages = backup.page_count
+            try:
+                pages = _copy_pages(config, source, target, on_pages)
+            except apsw.Error as error:
+                raise _copy_error(error, operation, config.path, target) from error
             source.execute("ROLLBACK")
         fsync_file(target)
-    except apsw.Error as error:
-        raise translate(error, operation, target) from error
     return Copied(position, page_bytes, pages, has_page_checksums(config))
+
+
+def _copy_pages(
+    config: DatabaseConfig,
+    source: apsw.Connection,
+    target: Path,
+    on_pages: Callable[[int, int], None] | None,
+) -> int:
+    with closing(apsw.Connection(str(target), vfs=vfs_name(config))) as copy:
+        # The copy is flushed as a whole; what a crash leaves of it is never used.
+        copy.pragma("journal_mode", "off")
+        copy.pragma("synchronous", "off")
+        with copy.backup("main", source, "main") as backup:
+            while not backup.done:
+                backup.step(_STEP_PAGES)
+                if on_pages is not None:
+                    on_pages(backup.page_count - backup.remaining, backup.page_count)
+                time.sleep(0)
+            pages = int(backup.page_count)
+    return pages
+
+
+def _copy_error(error: apsw.Error, operation: str, source: Path, target: Path) -> HybridStoreError:
+    """Say which of the two it is about: what is only read has space enough, and what is new is not damaged."""
+    ours = translate(error, operation, target)
+    if isinstance(ours, StoreCorrupt):
+        return translate(error, operation, source)
+    if isinstance(ours, StorageFull):
+        return StorageFull(
+            "no space left for a copy of the hot database",
+            operation=operation,
+            path=str(target),
+            hint="free space on its device and do it again; nothing was lost",
+        )
+    return ours
 
 
 def prove_database(config: DatabaseConfig, path: Path, *, quick: bool = False) -> Copied:
