@@ -23,7 +23,7 @@ from hybridstore.backup.wal import Bytes, Frames, Words
 from hybridstore.errors import BackupCorrupt
 
 _HEAD = struct.Struct("<3I")
-RAW_MAX_BYTES = 1 << 29
+RAW_MAX_BYTES = 1 << 27
 """More than any batch has: what claims to be larger is damaged, or meant to fill the memory."""
 
 
@@ -138,9 +138,22 @@ def decode(content: bytes, raw_bytes: int, *, compressed: bool) -> Batch:
     at += 24 * commits
     pages = np.frombuffer(raw, np.uint8, frames * page_bytes, at).reshape(frames, page_bytes)
     batch = Batch(numbers, sizes, ends, seqs, times_us, pages)
-    if not np.array_equal(np.flatnonzero(sizes) + 1, ends) or (np.diff(seqs) < 0).any():
+    if not np.array_equal(np.flatnonzero(sizes) + 1, ends) or (np.diff(seqs) < 0).any() or not numbers.all():
         raise BackupCorrupt("the commits of a batch are not those of its frames")
     return batch
+
+
+def check_size(raw_bytes: int) -> None:
+    """Refuse what is said to be larger than any batch.
+
+    Args:
+        raw_bytes: Its size before compression.
+
+    Raises:
+        BackupCorrupt: It is.
+    """
+    if not 0 <= raw_bytes <= RAW_MAX_BYTES:
+        raise BackupCorrupt(f"a batch of {raw_bytes:,} bytes is none that was ever written")
 
 
 def decompress(content: bytes, raw_bytes: int) -> bytes:
@@ -156,8 +169,7 @@ def decompress(content: bytes, raw_bytes: int) -> bytes:
     Raises:
         BackupCorrupt: It is damaged, or has another size.
     """
-    if not 0 <= raw_bytes <= RAW_MAX_BYTES:
-        raise BackupCorrupt(f"a batch of {raw_bytes:,} bytes is none that was ever written")
+    check_size(raw_bytes)
     try:
         with zstandard.ZstdDecompressor().stream_reader(content) as reader:
             raw: bytes = reader.read(raw_bytes + 1)

@@ -79,6 +79,17 @@ class Target(NamedTuple):
             return False
         return self.seq is None or (seq <= self.seq if self.inclusive else seq < self.seq)
 
+    def is_at(self, seq: int, ts_us: int) -> bool:
+        """Say whether a commit is the very one, so that all others that count came before it.
+
+        Args:
+            seq: Its number.
+            ts_us: Its time, us UTC.
+        """
+        if self.seq is not None:
+            return seq == self.seq - (not self.inclusive)  # commits are numbered without a gap
+        return self.inclusive and self.ts_us == ts_us
+
     def said(self) -> str:
         """Say it in words."""
         if self.seq is not None:
@@ -102,6 +113,16 @@ class Chain(NamedTuple):
     links: tuple[Link, ...]
     whole: tuple[bool, ...]
 
+    def ends_before(self, target: Target) -> bool:
+        """Say whether more commits up to a moment may have been made than the chain holds.
+
+        Args:
+            target: The moment.
+        """
+        last = self.links[-1] if self.links else None
+        seq, ts_us = (last.seq_last, last.ts_last_us) if last else (self.full.seq, self.full.ts_us)
+        return target.admits(seq, ts_us) and not target.is_at(seq, ts_us)
+
 
 def link_of(segment: Segment) -> Link:
     """Return a segment as a link.
@@ -124,7 +145,9 @@ def link_of(segment: Segment) -> Link:
     )
 
 
-def choose_epoch(epochs: Sequence[Epoch], fulls: Sequence[Full], target: Target) -> int:
+def choose_epoch(
+    epochs: Sequence[Epoch], fulls: Sequence[Full], target: Target, links: Sequence[Link] = ()
+) -> int:
     """Say which chain holds a moment.
 
     Times of two chains overlap where a store was put back to an earlier moment and went on from there. What it was at a
@@ -134,22 +157,26 @@ def choose_epoch(epochs: Sequence[Epoch], fulls: Sequence[Full], target: Target)
         epochs: All chains, oldest first.
         fulls: All full copies.
         target: What to restore.
+        links: All segments and tails.
 
     Returns:
         The number of the chain.
 
     Raises:
-        NotRestorable: No chain holds it.
+        NotRestorable: No chain holds it, or the one that does has no full copy as old.
     """
     if target.epoch is not None:
         return target.epoch
     first = {epoch.epoch: _first(fulls, epoch.epoch) for epoch in epochs}
     begun = [epoch for epoch in epochs if first[epoch.epoch] is not None]
     if not begun:
-        raise NotRestorable("there is no backup yet", hint="hybridstore backup now makes the first")
-    for epoch in reversed(begun):
+        what = "no full copy is left, or none was made yet" if links else "there is no backup yet"
+        raise NotRestorable(what, hint="hybridstore backup now makes the first")
+    for epoch in reversed(epochs):
         full = first[epoch.epoch]
-        assert full is not None
+        if full is None:
+            _check_history(epoch, links, target)
+            continue
         # A chain that goes on from before the end of the one before counts from the time it was begun.
         went_back = full.seq <= epoch.seq
         since_us = max(full.ts_us, epoch.opened_us) if went_back else full.ts_us
@@ -157,6 +184,7 @@ def choose_epoch(epochs: Sequence[Epoch], fulls: Sequence[Full], target: Target)
             return epoch.epoch
         if target.seq is None and target.admits(full.seq, full.ts_us) and target.admits(full.seq, since_us):
             return epoch.epoch
+        _check_history(epoch, links, target)
     oldest = first[begun[0].epoch]
     assert oldest is not None
     raise NotRestorable(
@@ -164,6 +192,21 @@ def choose_epoch(epochs: Sequence[Epoch], fulls: Sequence[Full], target: Target)
         f"{moment(oldest.ts_us).isoformat()}",
         hint="hybridstore backup list shows what can be restored",
     )
+
+
+def _check_history(epoch: Epoch, links: Sequence[Link], target: Target) -> None:
+    """Refuse a moment of a chain that has no full copy as old, where the one before would lead to another history."""
+    start = min(
+        (link for link in links if link.epoch == epoch.epoch), key=lambda link: link.number, default=None
+    )
+    if start is None or start.seq_before >= epoch.seq:
+        return
+    if target.admits(start.seq_before, max(start.ts_before_us, epoch.opened_us)):
+        raise NotRestorable(
+            f"{target.said()} is in chain {epoch.epoch}, which went on from commit {start.seq_before} again, and there "
+            "is no full copy of it that is as old",
+            hint="hybridstore backup verify says what can still be restored",
+        )
 
 
 def _first(fulls: Sequence[Full], epoch: int) -> Full | None:
@@ -206,7 +249,12 @@ def choose_chain(epoch: int, fulls: Sequence[Full], links: Sequence[Link], targe
     check_links(wanted)
     if wanted and wanted[0].seq_before > full.seq:
         raise _missing(epoch, full.seq, wanted[0].seq_before)
-    return Chain(epoch, full, tuple(wanted), _whole(wanted, target))
+    chain = Chain(epoch, full, tuple(wanted), _whole(wanted, target))
+    end = wanted[-1].seq_last if wanted else full.seq
+    later = [link for link in ordered if link.seq_last > end]
+    if later and chain.ends_before(target):  # what follows is not wanted, and does not follow
+        raise _missing(epoch, end, later[0].seq_before)
+    return chain
 
 
 def _whole(links: Sequence[Link], target: Target) -> tuple[bool, ...]:

@@ -75,7 +75,7 @@ def decode_head(content: bytes, kind: type[HeadT]) -> HeadT:
         raise BackupCorrupt("its head is damaged")
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise BackupCorrupt(f"its head is of another version: {error}") from error
 
 

@@ -94,7 +94,7 @@ def plan_restore(repository: Repository, target: Target) -> RestorePlan:
     return RestorePlan(
         row.seq,
         row.ts_us,
-        is_exact(row, target, followed=followed),
+        is_exact(stock, chain.epoch, row, target, followed=followed),
         chain.epoch,
         str(chain.full.path),
         len(chain.links),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import zstandard
@@ -18,11 +19,9 @@ from hybridstore.backup.commits import ClockRow
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.wal import Bytes, page_checksums
 from hybridstore.durable import PRIVATE_FILE_MODE, telling_failures
-from hybridstore.errors import BackupCorrupt
+from hybridstore.errors import BackupCorrupt, StorageFull
 
 _CHUNK_BYTES = 4 << 20
-_PACKED_BYTES = 1 << 14
-"""Read at once of a packed copy: what it becomes is in memory as a whole, even if it is made to be huge."""
 _CHECKSUM_BYTES = 8
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 OnBytes = Callable[[int], None]
@@ -55,10 +54,12 @@ def unpack_full(source: Path, full: Full, target: Path, on_bytes: OnBytes | None
 
     Raises:
         BackupCorrupt: The copy is missing or not what was written.
+        StorageFull: There is no space for it.
         StorageFailure: A file cannot be read or written.
     """
     hint = "hybridstore backup verify says what can still be restored"
     packed, raw, written = hashlib.sha256(), hashlib.sha256(), 0
+    _check_space(full, target)
     with (
         telling_failures("restore", target),
         os.fdopen(os.open(target, _FLAGS, PRIVATE_FILE_MODE), "wb") as out,
@@ -81,17 +82,43 @@ def unpack_full(source: Path, full: Full, target: Path, on_bytes: OnBytes | None
 
 
 def _unpacked(source: Path, full: Full, hashed: Callable[[bytes], None]) -> Iterator[bytes]:
-    """Yield what a copy holds; never more of it in memory than a chunk, whatever it claims to be."""
+    """Yield what a copy holds; never more of it in memory than a chunk, whatever it becomes."""
     with source.open("rb") as file:
-        if not full.compressed:
-            while chunk := file.read(_CHUNK_BYTES):
-                hashed(chunk)
-                yield chunk
-            return
-        decompressor = zstandard.ZstdDecompressor().decompressobj()
-        while packed := file.read(_PACKED_BYTES):
-            hashed(packed)
-            yield decompressor.decompress(packed)
+        if os.fstat(file.fileno()).st_size != full.size_bytes:
+            raise BackupCorrupt("the copy is not as long as what was written", path=str(source))
+        hashing = cast("BinaryIO", _Hashing(file, hashed))
+        reader = hashing
+        if full.compressed:
+            reader = zstandard.ZstdDecompressor().stream_reader(hashing)
+        while chunk := reader.read(_CHUNK_BYTES):
+            yield chunk
+        while hashing.read(_CHUNK_BYTES):  # what is behind the end of what was packed
+            pass
+
+
+class _Hashing:
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: BinaryIO, hashed: Callable[[bytes], None]) -> None:
+        self._file, self._hashed = file, hashed
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        self._hashed(content)
+        return content
+
+
+def _check_space(full: Full, target: Path) -> None:
+    """Refuse what does not fit before the disk is full of it."""
+    with telling_failures("restore", target):
+        free = shutil.disk_usage(target.parent).free
+    if full.raw_bytes > free:
+        raise StorageFull(
+            f"the database of the copy has {full.raw_bytes:,} bytes, and {free:,} are free",
+            operation="restore",
+            path=str(target),
+            hint="restore to a larger device",
+        )
 
 
 def apply_links(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from hybridstore.backup.framing import (
     HEAD_MIN_BYTES,
@@ -29,9 +29,11 @@ from hybridstore.errors import BackupCorrupt, ConfigError
 from hybridstore.records import Record
 
 REPOSITORY_NAME = "repo.json"
-EPOCHS_NAME = "epochs.jsonl"
+EPOCHS_NAMES = ("epochs.jsonl", "epochs-copy.jsonl")
 LOCK_NAME = ".lock"
 FORMAT = 1
+FILE_MAX_BYTES = 1 << 28
+"""No segment or tail is larger: what is was damaged, or is meant to fill the memory."""
 _HINT = "hybridstore backup verify says what can still be restored"
 HeadT = TypeVar("HeadT", Segment, Tail)
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -82,7 +84,8 @@ class Repository:
             BackupCorrupt: It cannot be read.
         """
         path = self.base / REPOSITORY_NAME
-        return _read_note(path, RepositoryFacts) if path.exists() else None
+        content = _read_if_there(path)
+        return None if content is None else _unsealed(path, content, RepositoryFacts)
 
     def claim(self, store: str) -> None:
         """Take the folder for a store.
@@ -92,39 +95,73 @@ class Repository:
 
         Raises:
             ConfigError: It holds another store's backups.
+            BackupCorrupt: Nobody can say whose backups it holds.
             StorageFailure: It cannot be written.
         """
-        facts = self.facts()
-        if facts is None:
-            with telling_failures("begin backups", self.base):
-                make_directories(self.base)
-                write_file(self.base / REPOSITORY_NAME, encode_note(RepositoryFacts(store)))
-        elif facts.store != store:
+        epochs: list[Epoch] = []
+        with suppress(BackupCorrupt):  # it is made anew once the folder is known to be the store's
+            epochs = self.epochs()
+        try:
+            facts = self.facts()
+        except BackupCorrupt:
+            if not epochs:
+                raise
+            facts = None
+        # Where it was lost or damaged, the chains say whose they are.
+        owner = facts.store if facts is not None else epochs[-1].store if epochs else store
+        if owner != store:
             raise ConfigError(
-                f"the folder holds backups of another store ({facts.store[:8]}, this one is {store[:8]})",
+                f"the folder holds backups of another store ({owner[:8]}, this one is {store[:8]})",
                 path=str(self.base),
                 hint="give each store a backup_base_path of its own",
             )
+        if facts is None:
+            with telling_failures("begin backups", self.base):
+                make_directories(self.base)
+                write_file(self.base / REPOSITORY_NAME, encode_note(RepositoryFacts(store)) + b"\n")
 
     # -- what is there ------------------------------------------------------------------------------------------
 
     def epochs(self) -> list[Epoch]:
-        """Return every chain there is, oldest first.
+        """Return every chain there is, oldest first. Without the list no moment can be restored: it is there twice.
 
         Raises:
-            BackupCorrupt: The list is damaged.
+            BackupCorrupt: Both lists are damaged, or do not tell of a chain of which there are files.
         """
-        path = self.base / EPOCHS_NAME
-        known = max((found.named.epoch for found in self._files()), default=0)
-        if not path.exists() and not known:
-            return []
-        lines = _read(path).splitlines()
-        try:
-            found = [decode_note(line, Epoch) for line in lines]
-        except BackupCorrupt as error:
-            raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
-        if [one.epoch for one in found] != list(range(1, max(len(found), known) + 1)):
-            raise BackupCorrupt("chains are missing from the list", path=str(path), hint=_HINT)
+        newest = max(
+            (one.named.epoch for one in self.files()), default=0
+        )  # before: a chain may begin meanwhile
+        found: list[list[Epoch]] = []
+        failed: list[BackupCorrupt] = []
+        for name in EPOCHS_NAMES:
+            try:
+                found.append(self._read_epochs(self.base / name, newest))
+            except BackupCorrupt as error:
+                failed.append(error)
+        if not found:
+            raise failed[0]
+        return max(found, key=len)
+
+    def epoch_problems(self) -> list[str]:
+        """Say what is wrong with either of the two lists of chains."""
+        newest = max((one.named.epoch for one in self.files()), default=0)
+        problems: list[str] = []
+        for name in EPOCHS_NAMES:
+            try:
+                self._read_epochs(self.base / name, newest)
+            except BackupCorrupt as error:
+                problems.append(str(error))
+        return problems
+
+    def _read_epochs(self, path: Path, newest: int) -> list[Epoch]:
+        content = _read_if_there(path) or b""
+        found = [_unsealed(path, line, Epoch) for line in content.split(b"\n") if line]
+        if [one.epoch for one in found] != list(range(1, len(found) + 1)) or len(found) < newest:
+            raise BackupCorrupt(
+                f"it tells of {len(found)} chains of backups, and there are files of chain {newest}",
+                path=str(path),
+                hint=_HINT,
+            )
         return found
 
     def rebuild_epochs(self, store: str) -> list[Epoch]:
@@ -139,15 +176,14 @@ class Repository:
         Raises:
             StorageFailure: It cannot be written.
         """
-        path = self.base / EPOCHS_NAME
         known: dict[int, Epoch] = {}
-        with suppress(BackupCorrupt):
-            for line in _read(path).splitlines():
+        for name in EPOCHS_NAMES:
+            for line in (_read_if_there(self.base / name) or b"").split(b"\n"):
                 with suppress(BackupCorrupt):
                     epoch = decode_note(line, Epoch)
                     known[epoch.epoch] = epoch
         begun: dict[int, int] = {}
-        for found in self._files():
+        for found in self.files():
             created_us = found.path.stat().st_mtime_ns // 1000
             begun[found.named.epoch] = min(created_us, begun.get(found.named.epoch, created_us))
         rebuilt = []
@@ -156,15 +192,20 @@ class Repository:
                 number, store, begun.get(number, 0), "not known: the list of chains was damaged", 0, 0
             )
             rebuilt.append(known.get(number, missing))
-        with telling_failures("repair the list of chains", path):
-            write_file(path, b"".join(encode_note(one) + b"\n" for one in rebuilt))
+        self.mend_epochs(rebuilt)
         return rebuilt
 
     def files(self) -> list[Found]:
-        """Return the copies, segments and tails there are by their names, in the order of their chains."""
-        return sorted(
-            self._files(), key=lambda found: (found.named.epoch, found.named.number, found.named.kind)
-        )
+        """Return the copies, segments and tails there are by their names, in the order of their chains.
+
+        Raises:
+            StorageFailure: A folder cannot be read.
+        """
+        with telling_failures("look at the backups", self.base):
+            return sorted(
+                self._files(),
+                key=lambda found: (found.named.epoch, found.named.number, found.named.kind, found.path.name),
+            )
 
     def _files(self) -> Iterator[Found]:
         for kind in ("full", "incremental"):
@@ -184,7 +225,10 @@ class Repository:
         Raises:
             BackupCorrupt: It is damaged or missing.
         """
-        full = _read_note(path, Full)
+        content = _read_if_there(path)
+        if content is None:
+            raise _missing(path)
+        full = _unsealed(path, content, Full)
         if full.path.name + ".json" != path.name:
             raise BackupCorrupt("it says something else than its name", path=str(path), hint=_HINT)
         return full
@@ -213,7 +257,8 @@ class Repository:
         Raises:
             BackupCorrupt: It is damaged or missing.
         """
-        body = _read(path)[len(encode_head(segment)) :]
+        head_size = len(encode_head(segment))
+        body = _read(path, head_size + min(segment.size_bytes, FILE_MAX_BYTES))[head_size:]
         if len(body) != segment.size_bytes or sha256_of(body) != segment.sha256:
             raise BackupCorrupt("its content is not what was written", path=str(path), hint=_HINT)
         return body
@@ -233,7 +278,7 @@ class Repository:
         head = self._read_head(path, Tail)
         if head.path.name != path.name:
             raise BackupCorrupt("it says something else than its name", path=str(path), hint=_HINT)
-        return head, _read(path)[len(encode_head(head)) :]
+        return head, _read(path, FILE_MAX_BYTES)[len(encode_head(head)) :]
 
     # -- how it gets there --------------------------------------------------------------------------------------
 
@@ -246,16 +291,29 @@ class Repository:
         Raises:
             StorageError: It cannot be written.
         """
-        path = self.base / EPOCHS_NAME
-        with telling_failures("begin a chain of backups", path):
-            known = b"".join(encode_note(one) + b"\n" for one in self.epochs())
-            write_file(path, known + encode_note(epoch) + b"\n")
+        self.mend_epochs([*self.epochs(), epoch])
+
+    def mend_epochs(self, epochs: list[Epoch]) -> None:
+        """Write the two lists of chains, where one does not say this; nobody else may be writing.
+
+        Args:
+            epochs: Every chain there is.
+
+        Raises:
+            StorageError: They cannot be written.
+        """
+        content = b"".join(encode_note(one) + b"\n" for one in epochs)
+        for name in EPOCHS_NAMES:
+            path = self.base / name
+            with telling_failures("begin a chain of backups", path):
+                if not path.exists() or path.read_bytes() != content:
+                    write_file(path, content)
 
     def publish(self, path: PurePosixPath, head: bytes, body: bytes) -> Path:
         """Write a file so that it is whole or absent.
 
         Args:
-            path: Below the base; the name was never used.
+            path: Below the base; nothing that counts has the name.
             head: How it begins.
             body: What follows.
 
@@ -269,6 +327,8 @@ class Repository:
         final = self.base / path
         with telling_failures("write a backup", final):
             make_directories(final.parent)
+            # Of an attempt that failed after it had its name: it never counted.
+            final.unlink(missing_ok=True)
             temporary = final.with_name(f".{final.name}.tmp")
             descriptor = os.open(
                 temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, PRIVATE_FILE_MODE
@@ -281,18 +341,28 @@ class Repository:
                     os.fsync(file.fileno())
                 publish_file(temporary, final)
             except BaseException:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+                for left in (temporary, final):
+                    with suppress(OSError):
+                        left.unlink(missing_ok=True)
                 raise
         return final
 
+    def sweep(self) -> None:
+        """Remove what a process that died or a device that failed left half-written; nobody else may be writing.
+
+        Raises:
+            StorageFailure: It cannot be removed.
+        """
+        with telling_failures("look at the backups", self.base):
+            for pattern in (".*.tmp", "[0-9]*/*/.*.tmp"):
+                for left in self.base.glob(pattern):
+                    left.unlink(missing_ok=True)
+
     def _read_head(self, path: Path, kind: type[HeadT]) -> HeadT:
         try:
-            with path.open("rb") as file:
+            with telling_failures("read a backup", path), _opened(path) as file:
                 start = file.read(HEAD_MIN_BYTES)
                 return decode_head(start + file.read(head_bytes(start) - HEAD_MIN_BYTES), kind)
-        except FileNotFoundError as error:
-            raise _missing(path) from error
         except BackupCorrupt as error:
             raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
 
@@ -307,19 +377,32 @@ def has_full(repository: Repository, epoch: int) -> bool:
     return any(one.named.kind == "full" and one.named.epoch == epoch for one in repository.files())
 
 
-def _read_note(path: Path, kind: type[NoteT]) -> NoteT:
+def _opened(path: Path) -> BinaryIO:
     try:
-        return decode_note(_read(path), kind)
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+
+
+def _read(path: Path, size_max_bytes: int) -> bytes:
+    """Read a whole file, unless it is larger than any that was written."""
+    with telling_failures("read a backup", path), _opened(path) as file:
+        if os.fstat(file.fileno()).st_size > size_max_bytes:
+            raise BackupCorrupt("it is larger than what was written", path=str(path), hint=_HINT)
+        return file.read()
+
+
+def _read_if_there(path: Path) -> bytes | None:
+    with telling_failures("read a backup", path):
+        there = path.exists()
+    return _read(path, FILE_MAX_BYTES) if there else None
+
+
+def _unsealed(path: Path, content: bytes, kind: type[NoteT]) -> NoteT:
+    try:
+        return decode_note(content, kind)
     except BackupCorrupt as error:
         raise BackupCorrupt(error.message, path=str(path), hint=_HINT) from error
-
-
-def _read(path: Path) -> bytes:
-    with telling_failures("read a backup", path):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError as error:
-            raise _missing(path) from error
 
 
 def _missing(path: Path) -> BackupCorrupt:

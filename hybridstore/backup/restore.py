@@ -11,7 +11,6 @@ import msgspec
 
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.chain import Chain, Target
-from hybridstore.backup.condition import read_condition
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.rebuild import Rebuilt, apply_links, unpack_full
 from hybridstore.backup.repository import Repository
@@ -144,25 +143,13 @@ def restore_into(
         root=str(folder),
         seq=rebuilt.row.seq,
         ts_us=rebuilt.row.ts_us,
-        exact=is_exact(rebuilt.row, target, followed=rebuilt.followed)
-        and not _is_more_known(repository, target, made),
+        exact=made.exact,
         epoch=made.chain.epoch,
         segments=len(made.chain.links),
         frames=rebuilt.applied,
         database_bytes=made.copied.pages * made.copied.page_bytes,
         archive_files=files,
         archive_bytes=size_bytes,
-    )
-
-
-def _is_more_known(repository: Repository, target: Target, made: Made) -> bool:
-    """Say whether the shipper noted that it had shipped more than is there: the newest files are gone."""
-    condition, row = read_condition(repository.base), made.rebuilt.row
-    return (
-        condition is not None
-        and condition.seq > row.seq
-        and condition.epoch >= made.chain.epoch
-        and target.admits(condition.seq, condition.ts_us)
     )
 
 
@@ -173,11 +160,13 @@ class Made(NamedTuple):
         chain: The way it was made.
         rebuilt: What came of it.
         copied: What it holds.
+        exact: Whether these are all commits up to the moment.
     """
 
     chain: Chain
     rebuilt: Rebuilt
     copied: Copied
+    exact: bool
 
 
 def restore_database(
@@ -213,7 +202,8 @@ def restore_database(
         lambda done: told("applied", done, frames_bytes),
     )
     settings = msgspec.structs.replace(config, database_path=str(database), vfs=None)
-    return Made(chain, rebuilt, _prove(settings, database, full, rebuilt, told))
+    exact = is_exact(stock, chain.epoch, rebuilt.row, target, followed=rebuilt.followed)
+    return Made(chain, rebuilt, _prove(settings, database, full, rebuilt, told), exact)
 
 
 def _prove(

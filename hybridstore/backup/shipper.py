@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import filelock
 import msgspec
@@ -13,6 +14,7 @@ from hybridstore.backup.batch import encode, join
 from hybridstore.backup.commits import Clock, ClockRow
 from hybridstore.backup.framing import decode_records, encode_head
 from hybridstore.backup.log_reader import GapError, LogReader, place_now, prove_place
+from hybridstore.backup.newest import Newest, NewestFile
 from hybridstore.backup.pieces import NO_SHA256, Epoch, Segment, Tail, sha256_of
 from hybridstore.backup.repository import LOCK_NAME, Found, Repository
 from hybridstore.backup.tail import TailFile
@@ -64,14 +66,18 @@ class Shipper:
         self._last_safe = ClockRow(0, 0)
         self.holds_ms: list[float] = []
         """How long writers were held each time, ms."""
+        self._newest = NewestFile(repository.base)
+        self._unsure: set[Path] = set()
         self._lock = lock_repository(repository)
         try:
             self._pin = LogPin(config)
             try:
                 self._mark = self._pin.position.mark
                 repository.claim(self._mark.hex())
-                self._begin()
+                with telling_failures("begin to ship", repository.base):
+                    self._begin()
             except BaseException:
+                self._newest.close()
                 self._pin.close()
                 raise
         except BaseException:
@@ -91,6 +97,7 @@ class Shipper:
     def close(self) -> None:
         """Stop. The log stays as it is, for the next shipper to go on."""
         self._tail.close()
+        self._newest.close()
         self._pin.close()
         self._lock.release()
 
@@ -137,35 +144,43 @@ class Shipper:
 
     def _begin(self) -> None:
         """Go on where the last shipper stopped, or begin a new chain and say why."""
+        self._repository.sweep()
         try:
             epochs = self._repository.epochs()
         except BackupCorrupt as error:  # a store that is not backed up any more would be worse
             epochs = self._repository.rebuild_epochs(self._mark.hex())
             self._on_gap(f"the list of chains was damaged and made anew: {error.message}")
+        if epochs:
+            self._repository.mend_epochs(epochs)
         if not epochs:
-            self._begin_epoch(1, "the first")
+            self._begin_epoch(self._next_epoch(1, "the first"))
+        elif all(found.named.epoch < len(epochs) for found in self._repository.files()):
+            self._begin_epoch(epochs[-1])  # its beginning failed before there was anything in it
         else:
             try:
-                self._resume(epochs[-1].epoch)
+                self._resume(len(epochs))
             except (BackupCorrupt, GapError) as error:
-                self._begin_epoch(len(epochs) + 1, error.message)
+                self._begin_epoch(self._next_epoch(len(epochs) + 1, error.message))
+        self._tell_newest()
         with telling_failures("begin to ship", self._config.root):
             said = {"to": str(self._repository.base), "epoch": self.epoch}
             mark_shipped(self._config.root, msgspec.json.encode(said))
 
     def _resume(self, epoch: int) -> None:
         ours = [found for found in self._repository.files() if found.named.epoch == epoch]
-        segments = [found for found in ours if found.named.kind == "segment"]
-        last = self._repository.read_segment(segments[-1].path) if segments else None
+        last = self._last_segment(ours)
         number, previous = (last.number + 1, last.sha256) if last else (0, NO_SHA256)
         tail: TailFile | None = None
         for found in ours:
             if found.named.kind == "tail" and found.named.number == number:
-                tail = self._reopen(found)
-            elif found.named.kind == "tail" and found.named.number < number:
-                found.path.unlink(missing_ok=True)  # a segment holds what it held
+                with suppress(BackupCorrupt) if last else nullcontext():  # the log may still hold all of it
+                    tail = self._reopen(found)
+        if last is not None and tail is None and (longer := self._longer_tail(ours, last)) is not None:
+            tail = longer
+        elif last is not None:
+            self._remove(ours, "tail", last.number)  # segments hold what they held
         if tail is None and last is None:
-            raise BackupCorrupt("the last chain of backups was never begun")
+            raise BackupCorrupt("the newest segments of the last chain of backups are missing")
         if tail is not None:
             place, row = tail.end, _last_commit(tail)
         else:
@@ -180,30 +195,56 @@ class Shipper:
             self._epoch = epoch
             self._start_tail(number, previous)
 
+    def _last_segment(self, ours: list[Found]) -> Segment | None:
+        segments = [found for found in ours if found.named.kind == "segment"]
+        newest = [found for found in segments if found.named.number == segments[-1].named.number]
+        # Where the device failed as one was written, another may have been made of the same tail, which had grown.
+        heads = [self._repository.read_segment(found.path) for found in newest]
+        return max(heads, key=lambda head: head.frames, default=None)
+
+    def _longer_tail(self, ours: list[Found], last: Segment) -> TailFile | None:
+        """Return the tail of a segment, where it grew after the device failed as the segment was written."""
+        for found in ours:
+            if found.named.kind == "tail" and found.named.number == last.number:
+                with suppress(BackupCorrupt):
+                    tail = self._reopen(found)
+                    if tail.frames > last.frames:
+                        self._remove(ours, "segment", last.number, last.number)
+                        return tail
+        return None
+
+    def _remove(self, ours: list[Found], kind: str, upto: int, since: int = 0) -> None:
+        for found in ours:
+            if found.named.kind == kind and since <= found.named.number <= upto:
+                found.path.unlink(missing_ok=True)
+
     def _reopen(self, found: Found) -> TailFile:
         head, body = self._repository.read_tail(found.path)
         records, _ = decode_records(body)
         return TailFile(self._repository.base, head, records)
 
-    def _begin_epoch(self, number: int, reason: str) -> None:
+    def _next_epoch(self, number: int, reason: str) -> Epoch:
         known = self._last_safe
-        now_us = self._clock.now_us()
+        epoch = Epoch(number, self._mark.hex(), self._clock.now_us(), reason, known.seq, known.ts_us)
+        self._repository.add_epoch(epoch)
+        return epoch
+
+    def _begin_epoch(self, epoch: Epoch) -> None:
         found = place_now(self._pin, self._config.path, self._mark)
         if found is None:
-            self._pin.begin_log(now_us)
+            self._pin.begin_log(self._clock.now_us())
             found = place_now(self._pin, self._config.path, self._mark)
             assert found is not None, (
                 "a log that was begun, and cannot begin anew under the pin, is not empty"
             )
         place, clock = found
-        self._repository.add_epoch(Epoch(number, self._mark.hex(), now_us, reason, known.seq, known.ts_us))
         self._reader = LogReader(self._pin, self._config.path, self._mark, place, clock)
-        self._epoch = number
+        self._epoch = epoch.epoch
         self._start_tail(0, NO_SHA256)
         self._tail.flush()  # empty as it is: it says where the next shipper goes on
-        if number > 1:
-            ended = f"; the one before ends with commit {known.seq}" if known.seq else ""
-            self._on_gap(f"backups begin a new chain with commit {clock.row.seq}: {reason}{ended}")
+        if epoch.epoch > 1:
+            ended = f"; the one before ends with commit {epoch.seq}" if epoch.seq else ""
+            self._on_gap(f"backups begin a new chain with commit {clock.row.seq}: {epoch.reason}{ended}")
 
     def _start_tail(self, number: int, previous: str) -> None:
         row = self._reader.clock.row
@@ -225,15 +266,21 @@ class Shipper:
     def _ship(self) -> int:
         shipped = 0
         for read in self._reader.read():
+            if (
+                self._tail.raw_bytes >= SEGMENT_MAX_BYTES
+            ):  # before more of it: no file becomes too large to be read
+                self.roll()
             if self._tail.is_empty:
                 self._tail_begun_s = time.monotonic()
             self._tail.add(read.batch, read.end)
             self._tail.flush()
             self._reader.advance(read)
+            self._tell_newest()
             shipped += len(read.batch.numbers)
-            if self._tail.raw_bytes >= SEGMENT_MAX_BYTES:
-                self.roll()
         return shipped
+
+    def _tell_newest(self) -> None:
+        self._newest.write(Newest(self._epoch, *self._reader.clock.row))
 
     def _make_segment(self, tail: TailFile) -> Segment:
         batch, head, row = join(tail.batches()), tail.head, self._reader.clock.row
@@ -260,7 +307,14 @@ class Shipper:
             sha256=sha256_of(body),
             compressed=compressed,
         )
+        path = self._repository.base / segment.path
+        self._unsure.add(path)
         self._repository.publish(segment.path, encode_head(segment), body)
+        # Shorter ones of the same tail, whose device failed before anybody could say whether they were written.
+        with telling_failures("remove a segment", path):
+            for other in self._unsure - {path}:
+                other.unlink(missing_ok=True)
+        self._unsure.clear()
         return segment
 
     def _let_go(self) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hybridstore.backup.batch import Batch, decode, join
+from hybridstore.backup.batch import Batch, check_size, decode, join
 from hybridstore.backup.chain import Chain, Link, Target, choose_chain, choose_epoch, link_of
 from hybridstore.backup.commits import ClockRow
 from hybridstore.backup.framing import decode_records
+from hybridstore.backup.newest import Newest, read_newest
 from hybridstore.backup.pieces import Full, Segment, Tail
-from hybridstore.backup.repository import Repository
+from hybridstore.backup.repository import Found, Repository
 from hybridstore.errors import BackupCorrupt, NotRestorable
 
 _LOOKS_MAX = 10
@@ -27,13 +28,15 @@ class Stock(NamedTuple):
         segments: Where each segment is, by chain and number.
         tails: What each tail holds, by chain and number.
         damaged: What cannot be read, and why.
+        newest: The last commit that was ever stored; None where nothing says it.
     """
 
     fulls: dict[Full, Path]
     links: list[Link]
     segments: dict[tuple[int, int], tuple[Path, Segment]]
     tails: dict[tuple[int, int], Batch]
-    damaged: dict[Path, BackupCorrupt]
+    damaged: dict[Path, tuple[Found, BackupCorrupt]]
+    newest: Newest | None
 
     def raw_bytes(self, link: Link) -> int:
         """Say how much a link holds.
@@ -71,7 +74,9 @@ def take_stock(repository: Repository) -> Stock:
 
 
 def _look(repository: Repository) -> Stock:
-    stock = Stock({}, [], {}, {}, {})
+    # Before the files: the shipper goes on meanwhile.
+    stock = Stock({}, [], {}, {}, {}, read_newest(repository.base))
+    held: dict[tuple[int, int], tuple[int, Link]] = {}
     for found in repository.files():
         key = (found.named.epoch, found.named.number)
         try:
@@ -79,38 +84,45 @@ def _look(repository: Repository) -> Stock:
                 stock.fulls[repository.read_full(found.path)] = found.path.with_suffix("")
             elif found.named.kind == "segment":
                 segment = repository.read_segment(found.path)
-                stock.segments[key] = (found.path, segment)
-                stock.links.append(link_of(segment))
+                if _is_longer(segment.frames, held.get(key), is_segment=True):
+                    held[key] = segment.frames, link_of(segment)
+                    stock.segments[key] = (found.path, segment)
             else:
                 head, body = repository.read_tail(found.path)
                 batch = _tail_batch(body)
-                if batch is not None:
+                if batch is not None and _is_longer(len(batch.numbers), held.get(key), is_segment=False):
+                    held[key] = len(batch.numbers), _tail_link(head, batch)
                     stock.tails[key] = batch
-                    stock.links.append(_tail_link(head, batch))
         except BackupCorrupt as error:
-            stock.damaged[found.path] = error
-    # A segment holds what its tail held; where the process died between, both are there.
-    links = {
-        (link.epoch, link.number): link for link in sorted(stock.links, key=lambda link: bool(link.sha256))
-    }
-    return stock._replace(links=list(links.values()))
+            stock.damaged[found.path] = found, error
+    return stock._replace(links=[link for _, link in held.values()])
 
 
-def is_exact(row: ClockRow, target: Target, *, followed: bool) -> bool:
+def _is_longer(frames: int, other: tuple[int, Link] | None, *, is_segment: bool) -> bool:
+    """Say whether a file is to be used in the place of another one of the same number.
+
+    A segment holds what its tail held; where the process died between, both are there. Where the device failed as a
+    segment was written, the tail may have grown since, and another segment may have been made of it.
+    """
+    if other is None or frames != other[0]:
+        return other is None or frames > other[0]
+    return is_segment
+
+
+def is_exact(stock: Stock, epoch: int, row: ClockRow, target: Target, *, followed: bool) -> bool:
     """Say whether a commit is known to be the last one up to a moment.
 
     Args:
+        stock: What there is.
+        epoch: The chain of the commit.
         row: The commit.
         target: The moment.
         followed: Whether a later one was seen.
     """
     if target.ts_us is None and target.seq is None:
-        return True
-    if target.seq is not None and row.seq == target.seq - (not target.inclusive):
-        return True  # commits are numbered without a gap
-    if target.inclusive and target.ts_us == row.ts_us:
-        return True
-    return followed
+        newest = stock.newest
+        return newest is not None and newest.epoch == epoch and newest.seq <= row.seq
+    return followed or target.is_at(row.seq, row.ts_us)
 
 
 def choose(repository: Repository, stock: Stock, target: Target) -> Chain:
@@ -127,17 +139,31 @@ def choose(repository: Repository, stock: Stock, target: Target) -> Chain:
     """
     fulls = list(stock.fulls)
     try:
-        epoch = choose_epoch(repository.epochs(), fulls, target)
-        return choose_chain(epoch, fulls, stock.links, target)
+        epoch = choose_epoch(repository.epochs(), fulls, target, stock.links)
+        chain = choose_chain(epoch, fulls, stock.links, target)
+        _check_end(stock, chain, target)
     except (NotRestorable, BackupCorrupt) as error:
         if not stock.damaged:
             raise
-        path, why = next(iter(stock.damaged.items()))
+        path, (_, why) = next(iter(stock.damaged.items()))
         raise BackupCorrupt(
             f"{error.message}; {len(stock.damaged)} files cannot be read, among them {path.name}: {why.message}",
             path=str(path),
             hint=_HINT,
         ) from error
+    return chain
+
+
+def _check_end(stock: Stock, chain: Chain, target: Target) -> None:
+    """Refuse a chain that ends before the moment, where a file that may hold what follows is there and damaged."""
+    if not chain.ends_before(target):
+        return
+    last = chain.links[-1].number if chain.links else -1
+    for found, _ in stock.damaged.values():
+        kind, epoch, number, _ = found.named
+        goes_on = kind != "full" and number > last
+        if epoch > chain.epoch or (epoch == chain.epoch and goes_on):
+            raise BackupCorrupt(f"{target.said()} may be in a file that cannot be read")
 
 
 def read_links(repository: Repository, stock: Stock, links: Iterable[Link]) -> Iterator[Batch]:
@@ -181,6 +207,7 @@ def read_batch(repository: Repository, path: Path, segment: Segment) -> Batch:
 
 def _tail_batch(body: bytes) -> Batch | None:
     records, _ = decode_records(body)
+    check_size(sum(record.raw_bytes for record in records))
     return join([decode(one.content, one.raw_bytes, compressed=True) for one in records]) if records else None
 
 

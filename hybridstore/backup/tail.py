@@ -43,6 +43,11 @@ class TailFile:
         return sum(record.raw_bytes for record in self._records)
 
     @property
+    def frames(self) -> int:
+        """Frames that it holds."""
+        return sum(len(batch.numbers) for batch in self.batches())
+
+    @property
     def is_empty(self) -> bool:
         """Whether it holds nothing."""
         return not self._records
@@ -101,13 +106,18 @@ class TailFile:
         content = encode_head(self.head) + b"".join(
             encode_record(record) for record in (*self._records, *self._unwritten)
         )
-        descriptor = os.open(temporary, _FLAGS | os.O_TRUNC, PRIVATE_FILE_MODE)
         try:
-            _write(descriptor, content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(self.path)
+            descriptor = os.open(temporary, _FLAGS | os.O_TRUNC, PRIVATE_FILE_MODE)
+            try:
+                _write(descriptor, content)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            temporary.replace(self.path)
+        except BaseException:
+            with suppress(OSError):  # it takes space that may be what is missing
+                temporary.unlink(missing_ok=True)
+            raise
         fsync_directory(self.path.parent)
         self._descriptor = os.open(self.path, _FLAGS | os.O_APPEND, PRIVATE_FILE_MODE)
 

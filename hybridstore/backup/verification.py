@@ -6,14 +6,16 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from hybridstore.backup.archive_copies import ArchiveCopies
 from hybridstore.backup.chain import Target
+from hybridstore.backup.newest import NEWEST_NAME
 from hybridstore.backup.points import RestorePoint, restore_points
-from hybridstore.backup.repository import Repository
+from hybridstore.backup.repository import REPOSITORY_NAME, Repository
 from hybridstore.backup.restore import restore_into
 from hybridstore.backup.stock import Stock, read_batch, take_stock
 from hybridstore.config import DatabaseConfig
@@ -77,7 +79,7 @@ def verify_backups(
     """
     begun_s = time.monotonic()
     stock = take_stock(repository)
-    problems = [f"{path}: {error.message}" for path, error in stock.damaged.items()]
+    problems = [f"{path}: {error.message}" for path, (_, error) in stock.damaged.items()]
     total = sum(path.stat().st_size for path in _paths(repository, stock))
     files = size_bytes = 0
     for path, wrong in _prove_each(repository, stock):
@@ -90,8 +92,10 @@ def verify_backups(
         if progress is not None:
             progress(size_bytes, total)
     restored_seq = 0
+    problems += _prove_owner(repository, stock)
     if level != "files":
         problems += _prove_chains(stock)
+        problems += _prove_ends(repository, stock)
     if level == "restore" and not problems:
         try:
             restored_seq = _prove_restore(repository, config)
@@ -150,6 +154,46 @@ def _prove_chains(stock: Stock) -> Iterator[str]:
                 f"chain {link.epoch}: segment {link.number} does not follow segment {before.number}; commits after "
                 f"{before.seq_last} and up to {link.seq_before} are missing"
             )
+
+
+def _prove_owner(repository: Repository, stock: Stock) -> Iterator[str]:
+    if stock.fulls or stock.links:
+        yield from repository.epoch_problems()
+    try:
+        if repository.facts() is None and (stock.fulls or stock.links):
+            yield f"{repository.base / REPOSITORY_NAME}: it is missing"
+    except BackupCorrupt as error:
+        yield str(error)
+
+
+def _prove_ends(repository: Repository, stock: Stock) -> Iterator[str]:
+    """Say whether the first or the newest files are missing: a chain without its end looks like one that ends there."""
+    newest = stock.newest
+    if newest is None:
+        if stock.fulls or stock.links:
+            yield f"{NEWEST_NAME} is missing or damaged: nobody can say whether the newest commits are missing"
+        return
+    yield from _prove_length(stock, newest.epoch, newest.seq)
+    with suppress(BackupCorrupt):  # restore_points tells that
+        for epoch in repository.epochs()[1:]:
+            yield from _prove_length(stock, epoch.epoch - 1, epoch.seq)
+
+
+def _prove_length(stock: Stock, epoch: int, seq: int) -> Iterator[str]:
+    links = sorted((link for link in stock.links if link.epoch == epoch), key=lambda link: link.number)
+    fulls = sorted(full.seq for full in stock.fulls if full.epoch == epoch)
+    if not fulls:  # it was not begun, or is too old to be kept
+        return
+    last = max(fulls[-1], links[-1].seq_last if links else 0)
+    if last < seq:
+        yield (
+            f"chain {epoch} ends with commit {last}, and held commit {seq}: a segment or the tail is missing or was cut"
+        )
+    if links and links[0].seq_before > fulls[0]:
+        yield (
+            f"chain {epoch}: no segment follows the full copy of commit {fulls[0]}; commits up to "
+            f"{links[0].seq_before} are missing"
+        )
 
 
 def _prove_restore(repository: Repository, config: DatabaseConfig) -> int:
