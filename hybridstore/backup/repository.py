@@ -128,9 +128,18 @@ class Repository:
         Raises:
             BackupCorrupt: Both lists are damaged, or do not tell of a chain of which there are files.
         """
-        newest = max(
-            (one.named.epoch for one in self.files()), default=0
-        )  # before: a chain may begin meanwhile
+        found, failed = self._read_lists()
+        if not found:
+            raise failed[0]
+        return max(found, key=len)
+
+    def epoch_problems(self) -> list[str]:
+        """Say what is wrong with either of the two lists of chains."""
+        return [str(error) for error in self._read_lists()[1]]
+
+    def _read_lists(self) -> tuple[list[list[Epoch]], list[BackupCorrupt]]:
+        # Before the lists are read: a chain may begin meanwhile.
+        newest = max((one.named.epoch for one in self.files()), default=0)
         found: list[list[Epoch]] = []
         failed: list[BackupCorrupt] = []
         for name in EPOCHS_NAMES:
@@ -138,20 +147,7 @@ class Repository:
                 found.append(self._read_epochs(self.base / name, newest))
             except BackupCorrupt as error:
                 failed.append(error)
-        if not found:
-            raise failed[0]
-        return max(found, key=len)
-
-    def epoch_problems(self) -> list[str]:
-        """Say what is wrong with either of the two lists of chains."""
-        newest = max((one.named.epoch for one in self.files()), default=0)
-        problems: list[str] = []
-        for name in EPOCHS_NAMES:
-            try:
-                self._read_epochs(self.base / name, newest)
-            except BackupCorrupt as error:
-                problems.append(str(error))
-        return problems
+        return found, failed
 
     def _read_epochs(self, path: Path, newest: int) -> list[Epoch]:
         content = _read_if_there(path) or b""
@@ -188,10 +184,8 @@ class Repository:
             begun[found.named.epoch] = min(created_us, begun.get(found.named.epoch, created_us))
         rebuilt = []
         for number in range(1, max([*known, *begun], default=0) + 1):
-            missing = Epoch(
-                number, store, begun.get(number, 0), "not known: the list of chains was damaged", 0, 0
-            )
-            rebuilt.append(known.get(number, missing))
+            reason = "not known: the list of chains was damaged"
+            rebuilt.append(known.get(number) or Epoch(number, store, begun.get(number, 0), reason, 0, 0))
         self.mend_epochs(rebuilt)
         return rebuilt
 
@@ -225,10 +219,7 @@ class Repository:
         Raises:
             BackupCorrupt: It is damaged or missing.
         """
-        content = _read_if_there(path)
-        if content is None:
-            raise _missing(path)
-        full = _unsealed(path, content, Full)
+        full = _unsealed(path, _read(path, FILE_MAX_BYTES), Full)
         if full.path.name + ".json" != path.name:
             raise BackupCorrupt("it says something else than its name", path=str(path), hint=_HINT)
         return full
