@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
-from hybridstore.backup.chain import Chain, Target
+from hybridstore.backup.chain import Chain, Target, choose_chain
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.rebuild import Rebuilt, apply_links, unpack_full
 from hybridstore.backup.repository import Repository
-from hybridstore.backup.stock import choose, is_exact, read_links, take_stock
+from hybridstore.backup.stock import Stock, choose, is_exact, read_links, take_stock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.durable import (
     PRIVATE_DIR_MODE,
@@ -23,12 +25,13 @@ from hybridstore.durable import (
     make_directories,
     telling_failures,
 )
-from hybridstore.errors import BackupCorrupt, ConfigError
+from hybridstore.errors import BackupCorrupt, ConfigError, NotRestorable
 from hybridstore.hot.copying import Copied, prove_database
 from hybridstore.records import Record
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
+_log = logging.getLogger("hybridstore")
 _HINT = "hybridstore backup verify says what can still be restored"
 
 
@@ -190,9 +193,9 @@ def restore_database(
         StorageFull: There is no space.
     """
     stock = take_stock(repository)
-    chain = choose(repository, stock, target)
-    database, full = folder / DATABASE_NAME, chain.full
-    unpack_full(stock.fulls[full], full, database, lambda done: told("unpacked", done, full.raw_bytes))
+    database = folder / DATABASE_NAME
+    chain = _unpack(stock, choose(repository, stock, target), target, database, told)
+    full = chain.full
     frames_bytes = sum(stock.raw_bytes(link) for link in chain.links)
     rebuilt = apply_links(
         database,
@@ -204,6 +207,28 @@ def restore_database(
     settings = msgspec.structs.replace(config, database_path=str(database), vfs=None)
     exact = is_exact(stock, chain.epoch, rebuilt.row, target, followed=rebuilt.followed)
     return Made(chain, rebuilt, _prove(settings, database, full, rebuilt, told), exact)
+
+
+def _unpack(stock: Stock, chain: Chain, target: Target, database: Path, told: OnProgress) -> Chain:
+    """Unpack the full copy that a way begins with, or an older one that leads there, too, where that one is damaged."""
+    while True:
+        full = chain.full
+        try:
+            unpack_full(stock.fulls[full], full, database, partial(_tell_unpacked, told, full))
+        except BackupCorrupt as error:
+            database.unlink(missing_ok=True)
+            older = [one for one in stock.fulls if one.epoch == full.epoch and one.seq < full.seq]
+            try:
+                chain = choose_chain(full.epoch, older, stock.links, target)
+            except (NotRestorable, BackupCorrupt):
+                raise error from None
+            _log.warning("restore: %s; an older copy and more segments are used", error)
+        else:
+            return chain
+
+
+def _tell_unpacked(told: OnProgress, full: Full, done: int) -> None:
+    told("unpacked", done, full.raw_bytes)
 
 
 def _prove(

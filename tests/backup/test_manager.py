@@ -255,3 +255,20 @@ def test_continuous_backup_in_a_process_of_ones_own(store: HybridStore, tmp_path
     store.backups.stop()
     store.backups.restore("latest", tmp_path / "restored")
     assert balance(tmp_path / "restored") == 7
+
+
+def test_a_damaged_copy_is_gone_around(store: HybridStore, tmp_path: Path) -> None:
+    backups = store.backups
+    backups.create_full()
+    record(store, 2)
+    backups.create_full()
+    record(store, 3)
+    backups.create_incremental()
+    _, second = sorted(backups.base.glob("*/full/*.zst"))
+    content = bytearray(second.read_bytes())
+    content[len(content) // 2] ^= 1
+    second.write_bytes(content)
+    result = backups.restore("latest", tmp_path / "restored")
+    assert result.exact
+    assert balance(tmp_path / "restored") == 3
+    assert not backups.verify().holds
