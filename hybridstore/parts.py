@@ -77,7 +77,7 @@ class StoreParts(Desk):
             self._backups = BackupManager(self.database.config, self._settings.backup, self.database.clock)
         return self._backups
 
-    def close_parts(self) -> None:
+    def _close_parts(self) -> None:
         """Close those that hold something open."""
         if self._backups is not None:
             self._backups.stop()

@@ -121,10 +121,10 @@ class HybridStore(StoreParts):
         if self._supervisor is not None:
             self._supervisor.close()
             self._supervisor = None
-        self.close_parts()
+        self._close_parts()
         self._retention = None
         self.database.shutdown()
-        self.close_parts()  # what another thread asked for meanwhile
+        self._close_parts()  # what another thread asked for meanwhile
 
     def __enter__(self) -> Self:
         """Open the store."""

@@ -141,7 +141,7 @@ def covered(script: Script) -> Script:
     for key, step in first.items():
         terms, amount = step.terms, most[key] // ONE * ONE + ONE
         price = (
-            step.price if terms.inverse else max(1, min(step.price, 10**52 // amount))
+            step.price if terms.inverse else max(1, min(step.price, 10**52 * ONE // (amount * terms.size)))
         )  # its cost must fit
         cost = None if terms.inverse else max(terms.worth(amount, price), 1)
         opening.append(Fill(terms, step.slot, step.slot != "SHORT", price, amount, (), cost))
