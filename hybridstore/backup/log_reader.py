@@ -12,12 +12,10 @@ from hybridstore.backup.batch import Batch, make_batch
 from hybridstore.backup.commits import Clock, ClockRow, Numbers, find_commits
 from hybridstore.backup.pieces import LogPosition
 from hybridstore.backup.wal import (
-    FRAME_HEADER_BYTES,
     HEADER_BYTES,
     LogHeader,
     parse_frames,
     parse_header,
-    read_sums,
 )
 from hybridstore.errors import BackupError, StoreCorrupt
 from hybridstore.hot.log_pin import LogPin
@@ -54,10 +52,21 @@ class LogReader:
         mark: The 16 bytes by which the store is known.
         position: Up to where it was read.
         clock: The commit clock there.
+        follows: Whether commits must follow each other; not where one only looks for the end of the log.
     """
 
-    def __init__(self, pin: LogPin, path: Path, mark: bytes, position: LogPosition, clock: Clock) -> None:
+    def __init__(
+        self,
+        pin: LogPin,
+        path: Path,
+        mark: bytes,
+        position: LogPosition,
+        clock: Clock,
+        *,
+        follows: bool = True,
+    ) -> None:
         self.position = position
+        self._follows = follows
         self.clock = clock
         self._pin = pin
         self._log = path.with_name(f"{path.name}-wal")
@@ -77,10 +86,10 @@ class LogReader:
         if header is None or not frames:
             return
         position, clock = self.position, self.clock
-        if header.salts != (position.salt1, position.salt2):
-            # Under the pin it may have begun anew any number of times, but only with nothing added between: what was
-            # added cannot be copied back while the pin needs no frame, and before that the log does not begin anew.
-            # Its salts say nothing: after a foreign wal_checkpoint(TRUNCATE) the next writer draws new ones.
+        if not _is_of(position, header):
+            # The pin lets it begin anew only after all of it was read. Its head does not tell how often that was: each
+            # connection counts for itself, and after a foreign TRUNCATE the next writer may draw both salts anew. What
+            # tells is the number of the first commit in it.
             self._pin.check_files()
             position = _start_of(header)
         if frames < position.frames:
@@ -88,7 +97,7 @@ class LogReader:
                 f"the write-ahead log has {frames} frames, and {position.frames} were read",
                 path=str(self._log),
             )
-        yield from self._read_frames(header, position, clock, frames)
+        yield from self.read_frames(header, position, clock, frames)
 
     def advance(self, read: Read) -> None:
         """Count frames as read.
@@ -98,9 +107,24 @@ class LogReader:
         """
         self.position, self.clock = read.end, read.clock
 
-    def _read_frames(
+    def read_frames(
         self, header: LogHeader, position: LogPosition, clock: Clock, frames_end: int
     ) -> Iterator[Read]:
+        """Read frames of one generation of the log.
+
+        Args:
+            header: Its head.
+            position: Where they begin.
+            clock: The commit clock there.
+            frames_end: Frames before their end.
+
+        Yields:
+            Frames, at most about 16 MiB at once.
+
+        Raises:
+            GapError: Commits do not follow each other.
+            StoreCorrupt: A frame is damaged.
+        """
         step = max(_CHUNK_BYTES // header.frame_bytes, 1)
         with self._log.open("rb") as file:
             for start in range(position.frames, frames_end, step):
@@ -115,7 +139,8 @@ class LogReader:
                     )
                 frames = parse_frames(header, content, (position.sum1, position.sum2))
                 commits = find_commits(frames, self._mark, clock)
-                self._check_numbers(clock.row.seq, commits.seqs)
+                if self._follows:
+                    self._check_numbers(clock.row.seq, commits.seqs)
                 clock = commits.clock
                 position = LogPosition(*header.salts, start + count, *frames.sums)
                 yield Read(make_batch(frames, commits), position, clock)
@@ -178,18 +203,26 @@ def place_now(pin: LogPin, path: Path, mark: bytes) -> tuple[LogPosition, Clock]
     """
     log = path.with_name(f"{path.name}-wal")
     pinned = Clock(ClockRow(pin.position.seq, pin.position.ts_us))
-    header, _ = look_at_log(pin, log)
-    if header is None:
-        return None
-    reader = LogReader(pin, path, mark, _start_of(header), Clock(ClockRow(0, 0)))
-    for read in reader.read():
-        reader.advance(read)
+    for attempt in range(_ATTEMPTS_MAX):
+        header, frames = look_at_log(pin, log)
+        if header is None:
+            return None
+        start = _start_of(header)
+        reader = LogReader(pin, path, mark, start, Clock(ClockRow(0, 0)), follows=False)
+        try:
+            for read in reader.read_frames(header, start, reader.clock, frames):
+                reader.advance(read)
+            break
+        except StoreCorrupt:
+            # Where the pin needs nothing of it, the log may begin anew while it is read.
+            if attempt == _ATTEMPTS_MAX - 1 or look_at_log(pin, log)[0] == header:
+                raise
     # Where no commit of the log has a number, the database says the last one.
     return reader.position, reader.clock if reader.clock.row.seq else pinned
 
 
-def prove_place(pin: LogPin, path: Path, place: LogPosition) -> None:
-    """Prove that the log is the one that was read up to a place, and goes on there.
+def prove_place(pin: LogPin, path: Path, mark: bytes, place: LogPosition, row: ClockRow) -> Clock:
+    """Prove that the log is the one that was read up to a place, goes on there, and belongs to this database.
 
     A log that began anew since will not do, even if nothing seems to be missing: while nobody held it, commits may have
     been added, copied back and overwritten.
@@ -197,7 +230,12 @@ def prove_place(pin: LogPin, path: Path, place: LogPosition) -> None:
     Args:
         pin: The pin.
         path: The database.
+        mark: The 16 bytes by which the store is known.
         place: The place.
+        row: What the commit clock said behind the last commit before the place.
+
+    Returns:
+        The commit clock at the place, which may lie amid a commit.
 
     Raises:
         GapError: It does not.
@@ -205,19 +243,35 @@ def prove_place(pin: LogPin, path: Path, place: LogPosition) -> None:
     log = path.with_name(f"{path.name}-wal")
     try:
         header, frames = look_at_log(pin, log)
-        if header is None or header.salts != (place.salt1, place.salt2):
+        if header is None or not _is_of(place, header):
             raise GapError("the write-ahead log began anew while nobody shipped it", path=str(log))
         if frames < place.frames:
             raise GapError("the write-ahead log is shorter than what was shipped of it", path=str(log))
-        sums = header.sums
-        if place.frames:
-            with log.open("rb") as file:
-                file.seek(HEADER_BYTES + (place.frames - 1) * header.frame_bytes)
-                sums = read_sums(file.read(FRAME_HEADER_BYTES))
-        if sums != (place.sum1, place.sum2):
+        start = _start_of(header)
+        reader = LogReader(pin, path, mark, start, Clock(ClockRow(0, 0)), follows=False)
+        first = 0
+        for read in reader.read_frames(header, start, reader.clock, place.frames):
+            numbered = read.batch.seqs[read.batch.seqs > 0]
+            first = first or (int(numbered[0]) if len(numbered) else 0)
+            reader.advance(read)
+        if reader.position != place:
             raise GapError("the write-ahead log holds other commits than were shipped of it", path=str(log))
     except StoreCorrupt as error:
         raise GapError(error.message, path=str(log)) from error
+    copied = pin.copied_seq()
+    if first and copied is not None and copied < first - 1:
+        # A log begins when all that was committed before is in the database.
+        raise GapError(
+            f"the database ends with commit {copied}, and its write-ahead log begins with commit {first}: "
+            "it was replaced by an older one",
+            path=str(path),
+        )
+    return reader.clock._replace(row=row)
+
+
+def _is_of(position: LogPosition, header: LogHeader) -> bool:
+    """Say whether a place is in this generation of the log."""
+    return header.salts == (position.salt1, position.salt2)
 
 
 def _start_of(header: LogHeader) -> LogPosition:

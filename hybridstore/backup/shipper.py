@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 import msgspec
 
 from hybridstore.backup.batch import encode, join
-from hybridstore.backup.commits import Clock, ClockRow
-from hybridstore.backup.framing import decode_records, encode_head
+from hybridstore.backup.commits import ClockRow
+from hybridstore.backup.framing import encode_head
+from hybridstore.backup.last_chain import find_end
 from hybridstore.backup.log_reader import GapError, LogReader, place_now, prove_place
 from hybridstore.backup.newest import Newest, NewestFile
+from hybridstore.backup.patience import Patience
 from hybridstore.backup.pieces import NO_SHA256, Epoch, Segment, Tail, sha256_of
-from hybridstore.backup.repository import LOCK_NAME, Found, Repository
+from hybridstore.backup.repository import LOCK_NAME, Repository
 from hybridstore.backup.tail import TailFile
 from hybridstore.clock import Clock as TimeSource
 from hybridstore.config import BackupConfig, DatabaseConfig
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories, telling_failures
-from hybridstore.errors import BackupCorrupt, StoreBusy
+from hybridstore.errors import BackupCorrupt, StorageFailure, StorageFull, StoreBusy
 from hybridstore.hot.log_pin import LogPin
 from hybridstore.hot.shipped_mark import mark_shipped
 
@@ -31,6 +34,9 @@ SEGMENT_MAX_BYTES = 32 * _MIB
 """From this size on a tail becomes a segment, before compression."""
 _HOLD_WAIT_MS = 50
 _HOLD_EVERY_S = 1.0
+_HOLD_SHIP_MAX_S = 0.05
+"""Where shipping takes longer than that writers are not held meanwhile: the backups may be on a slow device."""
+_HOLDS_KEPT = 1_000
 
 
 class Shipper:
@@ -64,8 +70,10 @@ class Shipper:
         self._on_gap = on_gap or (lambda _said: None)
         self._held_s = self._tail_begun_s = time.monotonic()
         self._last_safe = ClockRow(0, 0)
-        self.holds_ms: list[float] = []
-        """How long writers were held each time, ms."""
+        self._shipped = 0
+        self._ship_s = 0.0
+        self.holds_ms: deque[float] = deque(maxlen=_HOLDS_KEPT)
+        """How long writers were held the last times, ms."""
         self._newest = NewestFile(repository.base)
         self._unsure: set[Path] = set()
         self._lock = lock_repository(repository)
@@ -74,8 +82,11 @@ class Shipper:
             try:
                 self._mark = self._pin.position.mark
                 repository.claim(self._mark.hex())
+                self._patience = Patience(self._frames_of(config.wal_checkpoint_mb))
                 with telling_failures("begin to ship", repository.base):
                     self._begin()
+                    with self._beginning_anew():
+                        self._seal()
             except BaseException:
                 self._newest.close()
                 self._pin.close()
@@ -114,13 +125,15 @@ class Shipper:
             StoreCorrupt: The log is damaged.
         """
         self._pin.check_files()
-        shipped = self._ship()
-        backup = self._backup
+        before, backup = self._shipped, self._backup
         interval_s = min(backup.segment_interval_s, backup.incremental_backup_interval_hours * 3600)
-        if time.monotonic() - self._tail_begun_s >= interval_s:
-            self.roll()
-        self._let_go()
-        return shipped
+        with self._beginning_anew():
+            # Renewed each time: a checkpoint of somebody else that waits for the pin keeps all writers waiting.
+            self._pin.renew(self._ship)
+            if time.monotonic() - self._tail_begun_s >= interval_s:
+                self.roll()
+            self._let_go()
+        return self._shipped - before
 
     def roll(self) -> Segment | None:
         """Make a segment of the tail.
@@ -167,61 +180,25 @@ class Shipper:
             mark_shipped(self._config.root, msgspec.json.encode(said))
 
     def _resume(self, epoch: int) -> None:
-        ours = [found for found in self._repository.files() if found.named.epoch == epoch]
-        last = self._last_segment(ours)
-        number, previous = (last.number + 1, last.sha256) if last else (0, NO_SHA256)
-        tail: TailFile | None = None
-        for found in ours:
-            if found.named.kind == "tail" and found.named.number == number:
-                with suppress(BackupCorrupt) if last else nullcontext():  # the log may still hold all of it
-                    tail = self._reopen(found)
-        if last is not None and tail is None and (longer := self._longer_tail(ours, last)) is not None:
-            tail = longer
-        elif last is not None:
-            self._remove(ours, "tail", last.number)  # segments hold what they held
-        if tail is None and last is None:
-            raise BackupCorrupt("the newest segments of the last chain of backups are missing")
-        if tail is not None:
-            place, row = tail.end, _last_commit(tail)
+        end = find_end(self._repository, epoch)
+        self._last_safe = end.row
+        clock = prove_place(self._pin, self._config.path, self._mark, end.place, end.row)
+        self._reader = LogReader(self._pin, self._config.path, self._mark, end.place, clock)
+        self._epoch = epoch
+        if end.tail is not None:
+            self._tail = end.tail
         else:
-            assert last is not None
-            place, row = last.end, ClockRow(last.seq_last, last.ts_last_us)
-        self._last_safe = row
-        prove_place(self._pin, self._config.path, place)
-        self._reader = LogReader(self._pin, self._config.path, self._mark, place, Clock(row))
-        if tail is not None:
-            self._tail, self._epoch = tail, epoch
-        else:
-            self._epoch = epoch
-            self._start_tail(number, previous)
+            self._start_tail(end.number, end.previous)
 
-    def _last_segment(self, ours: list[Found]) -> Segment | None:
-        segments = [found for found in ours if found.named.kind == "segment"]
-        newest = [found for found in segments if found.named.number == segments[-1].named.number]
-        # Where the device failed as one was written, another may have been made of the same tail, which had grown.
-        heads = [self._repository.read_segment(found.path) for found in newest]
-        return max(heads, key=lambda head: head.frames, default=None)
-
-    def _longer_tail(self, ours: list[Found], last: Segment) -> TailFile | None:
-        """Return the tail of a segment, where it grew after the device failed as the segment was written."""
-        for found in ours:
-            if found.named.kind == "tail" and found.named.number == last.number:
-                with suppress(BackupCorrupt):
-                    tail = self._reopen(found)
-                    if tail.frames > last.frames:
-                        self._remove(ours, "segment", last.number, last.number)
-                        return tail
-        return None
-
-    def _remove(self, ours: list[Found], kind: str, upto: int, since: int = 0) -> None:
-        for found in ours:
-            if found.named.kind == kind and since <= found.named.number <= upto:
-                found.path.unlink(missing_ok=True)
-
-    def _reopen(self, found: Found) -> TailFile:
-        head, body = self._repository.read_tail(found.path)
-        records, _ = decode_records(body)
-        return TailFile(self._repository.base, head, records)
+    @contextmanager
+    def _beginning_anew(self) -> Iterator[None]:
+        """Begin a new chain where commits do not follow: whoever looked again would find the same, for ever."""
+        try:
+            yield
+        except GapError as error:
+            self._last_safe = self.clock_row
+            self._tail.close()
+            self._begin_epoch(self._next_epoch(self._epoch + 1, error.message))
 
     def _next_epoch(self, number: int, reason: str) -> Epoch:
         known = self._last_safe
@@ -232,7 +209,7 @@ class Shipper:
     def _begin_epoch(self, epoch: Epoch) -> None:
         found = place_now(self._pin, self._config.path, self._mark)
         if found is None:
-            self._pin.begin_log(self._clock.now_us())
+            self._pin.add_commit(self._clock.now_us())
             found = place_now(self._pin, self._config.path, self._mark)
             assert found is not None, (
                 "a log that was begun, and cannot begin anew under the pin, is not empty"
@@ -263,12 +240,11 @@ class Shipper:
 
     # -- one look -----------------------------------------------------------------------------------------------
 
-    def _ship(self) -> int:
-        shipped = 0
+    def _ship(self) -> None:
+        begun_s = time.monotonic()
         for read in self._reader.read():
-            if (
-                self._tail.raw_bytes >= SEGMENT_MAX_BYTES
-            ):  # before more of it: no file becomes too large to be read
+            # Before more of it: no file becomes too large to be read.
+            if self._tail.raw_bytes >= SEGMENT_MAX_BYTES:
                 self.roll()
             if self._tail.is_empty:
                 self._tail_begun_s = time.monotonic()
@@ -276,8 +252,8 @@ class Shipper:
             self._tail.flush()
             self._reader.advance(read)
             self._tell_newest()
-            shipped += len(read.batch.numbers)
-        return shipped
+            self._shipped += len(read.batch.numbers)
+        self._ship_s = time.monotonic() - begun_s
 
     def _tell_newest(self) -> None:
         self._newest.write(Newest(self._epoch, *self._reader.clock.row))
@@ -319,37 +295,53 @@ class Shipper:
 
     def _let_go(self) -> None:
         """Let the log be copied back, and begin anew: nothing of it is needed any more."""
-        sizes = self._pin.sizes()
-        if sizes.frames < self._frames_of(self._config.wal_checkpoint_mb):
+        frames = self._pin.sizes().frames
+        if frames < self._frames_of(self._config.wal_checkpoint_mb) or not self._patience.is_over(frames):
+            self._seal()
             return
+        before = self._reader.position
         self._release()
-        hold = sizes.frames >= self._frames_of(self._config.wal_limit_mb) // 2
-        if hold and time.monotonic() - self._held_s >= _HOLD_EVERY_S:
-            self._held_s = begun_s = time.monotonic()
-            with suppress(StoreBusy), self._pin.holding_writers(_HOLD_WAIT_MS):
-                begun_s = time.monotonic()
-                self._ship()
-                self._release()
-            self.holds_ms.append((time.monotonic() - begun_s) * 1000)
+        if frames >= self._frames_of(self._config.wal_limit_mb) // 2:
+            self._release_held()
+        self._seal()
+        now = self._reader.position
+        self._patience.note(frames, failed=(now.salt1, now.salt2) == (before.salt1, before.salt2))
 
     def _release(self) -> None:
-        with suppress(
-            StoreBusy
-        ):  # somebody else copies it back just now, or begins it anew: the next look tries again
-            self._pin.renew(self._ship)
+        with suppress(StoreBusy):  # somebody else copies it back just now
             sizes = self._pin.copy_back()
-            if sizes.copied == sizes.frames:
+            if sizes.copied >= sizes.frames:
                 self._pin.renew(self._ship)
+
+    def _release_held(self) -> None:
+        """Do it while nobody adds to the log, if that helps: if no reader keeps it, and it does not take long."""
+        sizes = self._pin.sizes()
+        few = 0 < sizes.frames - sizes.copied <= self._frames_of(self._config.wal_checkpoint_mb)
+        due = time.monotonic() - self._held_s >= _HOLD_EVERY_S
+        if not (few and due and self._ship_s <= _HOLD_SHIP_MAX_S):
+            return
+        self._held_s = time.monotonic()
+        with suppress(StoreBusy), self._pin.holding_writers(_HOLD_WAIT_MS):
+            begun_s = time.monotonic()
+            self._pin.renew(self._ship)
+            self._release()
+            self.holds_ms.append((time.monotonic() - begun_s) * 1000)
+
+    def _seal(self) -> None:
+        """Leave no log that could begin anew while nobody looks: nobody could tell later what it had held.
+
+        One that is copied back as a whole begins anew with the next commit. So that commit is made here, and shipped at
+        once. From then on it holds what nobody copies back but who ships it.
+        """
+        sizes = self._pin.sizes()
+        if sizes.copied < sizes.frames:
+            return
+        with suppress(StoreBusy, StorageFull, StorageFailure):  # the next look tries again
+            self._pin.add_commit(self._clock.now_us(), _HOLD_WAIT_MS)
+        self._ship()
 
     def _frames_of(self, size_mb: int) -> int:
         return size_mb * _MIB // self._pin.page_bytes
-
-
-def _last_commit(tail: TailFile) -> ClockRow:
-    for batch in reversed(tail.batches()):
-        if len(batch.seqs):
-            return ClockRow(int(batch.seqs[-1]), int(batch.times_us[-1]))
-    return ClockRow(tail.head.seq_before, tail.head.ts_before_us)
 
 
 def lock_repository(repository: Repository) -> filelock.BaseFileLock:

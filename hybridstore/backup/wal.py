@@ -143,16 +143,6 @@ def _sums_after(header: LogHeader, raw: Bytes, before: Words) -> Words:
     return found
 
 
-def read_sums(frame_header: bytes) -> Sums:
-    """Return the checksum that a frame carries.
-
-    Args:
-        frame_header: Its first 24 bytes.
-    """
-    first, second = struct.unpack(">2I", frame_header[16:FRAME_HEADER_BYTES])
-    return first, second
-
-
 def checksum(words: Words, before: Sums = (0, 0)) -> Sums:
     """Return SQLite's checksum of some words, as the log and page checksums use it.
 

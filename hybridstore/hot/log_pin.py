@@ -11,9 +11,10 @@ log between the two has read every commit that a new beginning could overwrite:
 
 from __future__ import annotations
 
+import time
+import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +23,18 @@ import msgspec
 
 from hybridstore.config import DatabaseConfig
 from hybridstore.errors import StoreCorrupt
-from hybridstore.hot.connection import busy_handler, close_connection, open_connection, translate
+from hybridstore.hot.connection import busy_handler, close_connection, open_connection, translate, vfs_name
 from hybridstore.hot.foreign_sqlite import Identity, protect, unprotect
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.session import WRITE_CLOCK
 from hybridstore.named_sql import load_named_sql
 
 _OPERATION = "read the write-ahead log"
-_READ_WAIT_MS = 200
+_RECOVERY_WAIT_MS = 1_000
+"""A process that died while it committed leaves an index of the log that the next one makes anew; so long it is
+waited for."""
+_ATTEMPTS_MAX = 100
+_ATTEMPT_PAUSE_S = 0.002
 
 
 class LogSizes(NamedTuple):
@@ -82,6 +87,10 @@ class LogPin:
         try:
             self._control = self._open(write=True)
             self._held, self._next = self._open(write=False), self._open(write=False)
+            for pin in (self._held, self._next):
+                pin.set_busy_handler(busy_handler(_RECOVERY_WAIT_MS))
+            # Never in a transaction: within one SQLite does not say how far the log has come.
+            self._asking = self._open(write=True)
             self.page_bytes = int(self._control.pragma("page_size"))
             self.position = self._take(self._held)
             self._files = FileGuard(config.path, ProcessGuard(config.path))
@@ -105,17 +114,16 @@ class LogPin:
         Raises:
             StoreError: It cannot be said.
         """
-        wait = busy_handler(_READ_WAIT_MS)
-        with self._telling():
-            for attempt in count():
-                try:
-                    frames, copied = self._control.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-                    break
-                except (
-                    apsw.BusyError
-                ):  # somebody is just writing the log's index; this mode asks no busy handler
-                    if not wait(attempt):
-                        raise
+        for attempt in range(_ATTEMPTS_MAX):
+            try:
+                frames, copied = self._asking.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+                break
+            except apsw.BusyError as error:  # the moment in which a commit is written down is a short one
+                if attempt == _ATTEMPTS_MAX - 1:
+                    raise translate(error, _OPERATION, self._config.path) from error
+                time.sleep(_ATTEMPT_PAUSE_S)
+            except apsw.Error as error:
+                raise translate(error, _OPERATION, self._config.path) from error
         return LogSizes(max(frames, 0), max(copied, 0))
 
     def check_files(self) -> None:
@@ -146,17 +154,32 @@ class LogPin:
         self._release(self._held)
         self.position, self._held, self._next = position, self._next, self._held
 
-    def begin_log(self, now_us: int) -> None:
-        """Make a commit of nothing but its number, where the log is empty: a place in it is known by what is there.
+    def copied_seq(self) -> int | None:
+        """Say which commit the database ends with without its log.
+
+        Returns:
+            Its number; None where that cannot be told.
+        """
+        name = f"file:{urllib.parse.quote(str(self._config.path))}?immutable=1"
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        try:
+            with closing(apsw.Connection(name, flags=flags, vfs=vfs_name(self._config))) as connection:
+                return read_position(connection, self._position_sql, self._config.path).seq
+        except (apsw.Error, StoreCorrupt):  # of a new store all there is may be in the log
+            return None
+
+    def add_commit(self, now_us: int, wait_ms: int | None = None) -> None:
+        """Make a commit of nothing but its number: a place in the log is known by what is there.
 
         Args:
             now_us: The time, us UTC.
+            wait_ms: How long to wait for who is writing, ms; None waits as long as a writer would.
 
         Raises:
             StoreBusy: Somebody else is writing, and did not end in time.
             StorageFull: There is no space.
         """
-        with self.holding_writers(self._config.busy_timeout_ms):
+        with self.holding_writers(self._config.busy_timeout_ms if wait_ms is None else wait_ms):
             position = read_position(self._control, self._position_sql, self._config.path)
             with self._telling():
                 self._control.execute(WRITE_CLOCK, (position.seq + 1, max(position.ts_us + 1, now_us)))
@@ -169,8 +192,7 @@ class LogPin:
             How far the log has come.
         """
         with self._telling():
-            # The control may be in a transaction that keeps writers waiting. This mode never asks the busy handler.
-            frames, copied = self._next.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            frames, copied = self._asking.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         return LogSizes(max(frames, 0), max(copied, 0))
 
     @contextmanager
@@ -201,8 +223,7 @@ class LogPin:
     def _open(self, *, write: bool) -> apsw.Connection:
         connection = open_connection(self._config, write=write)
         self._closing.append(connection)
-        # To begin to read one waits for who just begins the log anew; nobody is waited for to copy it back.
-        connection.set_busy_handler(None if write else busy_handler(_READ_WAIT_MS))
+        connection.set_busy_handler(None)
         return connection
 
     def _take(self, connection: apsw.Connection) -> ClockPosition:

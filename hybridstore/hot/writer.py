@@ -27,6 +27,7 @@ from hybridstore.hot.connection import close_connection, open_connection, transl
 from hybridstore.hot.guards import FileGuard, ProcessGuard
 from hybridstore.hot.journal import Journal
 from hybridstore.hot.session import WriteSession
+from hybridstore.hot.shipped_mark import is_shipped
 from hybridstore.hot.work import NOBODY, Work, resolve
 
 Result = TypeVar("Result")
@@ -68,6 +69,7 @@ class Writer:
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._asleep = False
         page_size_bytes = int(self._connection.pragma("page_size"))
+        self._log_frames_limit = config.wal_limit_mb * _MIB // page_size_bytes
         self._log_frames_max = config.wal_limit_mb * _MIB // page_size_bytes // 2
         self._log_frames_min = min(
             2 * config.wal_checkpoint_mb * _MIB // page_size_bytes, self._log_frames_max
@@ -230,6 +232,10 @@ class Writer:
         housekeeping has left little to do, because a file that no longer grows is flushed in half the time.
         """
         if self._log_frames < self._log_frames_due or self._guard.condemned is not None:
+            return
+        if self._log_frames < self._log_frames_limit and is_shipped(self._path.parent):
+            # Whoever ships it has it begin anew; while nobody does, its commits are kept for as long as they may be.
+            self._log_frames_due = self._log_frames_limit
             return
         with contextlib.suppress(apsw.Error):  # somebody else copies, or the disk is full: later
             frames, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
