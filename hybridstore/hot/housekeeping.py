@@ -40,7 +40,6 @@ class Housekeeping:
         self._frames_max = config.wal_checkpoint_mb * _MIB // page_size_bytes
         self._frames_limit = config.wal_limit_mb * _MIB // page_size_bytes
         self._root = config.root
-        self._is_shipped = is_shipped(self._root)
         self._rounds = 0
         try:
             lookout.begin(self._connection)
@@ -67,7 +66,6 @@ class Housekeeping:
                 self._checkpoint()
             self._rounds += 1
             if self._rounds % _ROUNDS_A_LOOK == 0:
-                self._is_shipped = is_shipped(self._root)
                 self._lookout.look(self._connection)
         self._lookout.end(self._connection)
         close_connection(self._connection, keeps_log=self._lookout.condemned)
@@ -75,6 +73,7 @@ class Housekeeping:
     def _checkpoint(self) -> None:
         frames, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         # Whoever backs the log up also copies it back. Where nobody does any more it must not grow for ever.
-        due = self._frames_limit if self._is_shipped else self._frames_max
-        if frames - copied >= due and self._lookout.may_copy():
+        if frames - copied < self._frames_max or not self._lookout.may_copy():
+            return
+        if frames - copied >= self._frames_limit or not is_shipped(self._root):
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
