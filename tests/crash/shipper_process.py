@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from hybridstore.backup import full
-from hybridstore.backup.log_reader import LogReader
 from hybridstore.backup.repository import Repository
 from hybridstore.backup.shipper import Shipper
 from hybridstore.backup.tail import TailFile
@@ -25,7 +24,7 @@ from hybridstore.hot.log_pin import LogPin
 from tests.crash.shipping import Ships, settings_of
 
 STEPS: dict[str, tuple[object, str, bool]] = {
-    "flushed": (LogReader, "advance", False),
+    "flushed": (TailFile, "flush", True),
     "publishing": (Repository, "publish", False),
     "published": (TailFile, "remove", False),
     "rolled": (TailFile, "remove", True),
