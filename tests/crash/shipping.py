@@ -31,7 +31,7 @@ _START_MAX_S = 60.0
 CHECKPOINT_MODES = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
 
 
-def settings_of(root: Path, *, limit_mb: int = 64, durability: str = "normal") -> DatabaseConfig:
+def settings_of(root: Path, *, limit_mb: int = 1_024, durability: str = "normal") -> DatabaseConfig:
     """Return settings of a store whose log begins anew often."""
     path = str(root / DATABASE_NAME)
     settings = {"wal_checkpoint_mb": 1, "wal_limit_mb": limit_mb, "durability": durability}
