@@ -21,6 +21,7 @@ from hybridstore.backup.condition import BackupCondition, read_condition, write_
 from hybridstore.backup.drill import drill
 from hybridstore.backup.expirer import expire
 from hybridstore.backup.full import OnProgress, make_full
+from hybridstore.backup.healing import heal
 from hybridstore.backup.log_reader import GapError
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.repository import Repository
@@ -262,6 +263,8 @@ class BackupService:
             if self._lease is not None:
                 self._lease.release()
             self._lease, self._leased_s = lease, time.monotonic()
+        for file in heal(self._config, self._clock, self._copies, files):
+            self._on_gap(f"{file.path} was gone and is put back from the backups")
         self._copies.keep_missing(root, files, stop=self._stop.is_set)
         if not self._stop.is_set():  # else some may have no copy yet
             self._copies.note_gone(files, now_us)

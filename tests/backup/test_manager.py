@@ -246,6 +246,39 @@ def test_a_service_backs_up_by_itself_and_answers_requests(root: Path, tmp_path:
     assert balance(tmp_path / "one") == 1
 
 
+def test_a_file_that_is_gone_is_put_back_and_noted(root: Path) -> None:
+    said: list[str] = []
+    backup = BackupConfig(poll_interval_ms=10)
+    with HybridStore(root, backup=backup) as store:
+        old_us = SystemClock().now_us() - 20 * DAY_US
+        store.record_market_trades([("BTC/USDT", n, "1.5", "2", "buy", old_us + n) for n in range(100)])
+        store.retention.run()
+        store.backups.create_full()
+        file = next((root / "archives").rglob("*.parquet"))
+        content = file.read_bytes()
+        file.unlink()
+        stop = threading.Event()
+        service = BackupService(
+            store.config,
+            backup,
+            SystemClock(),
+            stop,
+            on_error=lambda error: said.append(f"error: {error}"),
+            on_gap=said.append,
+            archives_every_s=0.05,
+        )
+        service.start()
+        end_s = time.monotonic() + 30
+        while not said and time.monotonic() < end_s:
+            time.sleep(0.01)
+        stop.set()
+        service.close()
+        assert said == [f"{file.relative_to(root).as_posix()} was gone and is put back from the backups"]
+        assert file.read_bytes() == content
+        assert store.retention.history(1)[0].action == "heal"
+        assert store.sql("SELECT count(*) FROM market_trades").rows() == [(100,)]
+
+
 def test_continuous_backup_in_a_process_of_ones_own(store: HybridStore, tmp_path: Path) -> None:
     store.backups.start()
     store.backups.start()
