@@ -150,16 +150,16 @@ def test_a_device_that_is_full_again_and_again_leaves_no_gap(tmp_path: Path, rng
             shipping.full()
             for _ in range(12):
                 filler.fill(rng.choice((0, 4, 64)))
-                _write_while_shipped(shipping, rng.randrange(10, 60))
+                _write_while_shipped(shipping, rng.randrange(60, 160))
                 if rng.random() < 0.5:
                     shipping.end()
                 filler.free()
                 with suppress(StorageFull):
-                    _write_while_shipped(shipping, rng.randrange(10, 60))
-                generations.add(log.read_bytes()[12:16])
+                    _write_while_shipped(shipping, rng.randrange(60, 160))
+                generations.add(log.read_bytes()[16:24])  # the salts
             shipping.roll()
             shipping.poll()
-            assert len(generations) > 3, "the log never began anew"
+            assert len(generations) > 1, "the log never began anew"
             assert shipping.begin().epoch == 1
             assert not shipping.gaps
             _assert_latest(shipping, tmp_path / "restored")
