@@ -93,6 +93,11 @@ def widened(
         InvalidValue: It is no widening, or the declaration does not allow it.
     """
     column = dataset.column(name)
+    if name == COMMIT_TIME:
+        raise InvalidValue(
+            f"dataset {dataset.name}: {COMMIT_TIME} is filled by the store, with every row",
+            hint="it stays as it is: by it the store tells what was known at an earlier moment",
+        )
     wider = column.type if kind is None else kind
     if wider is not column.type and wider not in WIDENINGS.get(column.type, ()):
         may = ", ".join(kind.name for kind in WIDENINGS.get(column.type, ())) or "no other type"

@@ -170,6 +170,7 @@ def test_what_is_no_widening_is_refused_and_nothing_changed(store: HybridStore) 
     changes: list[Callable[[], object]] = [
         lambda: store.retention.widen_column("notes", "score", LogicalType.TICK),
         lambda: store.retention.widen_column("notes", "noted_at", LogicalType.INTEGER),
+        lambda: store.retention.widen_column("notes", "recorded_at", nullable=True),
         lambda: store.retention.rename_column("notes", "score", "note"),
         lambda: store.retention.rename_column("trades", "price", "cost"),
         lambda: store.retention.rename_column("nothing", "price", "cost"),
