@@ -219,6 +219,22 @@ def _extend_own(session: WriteSession, dataset: Dataset) -> None:
     remember_declaration(session, dataset)
 
 
+def is_declared(session: WriteSession, dataset: Dataset) -> bool:
+    """Say whether a dataset's rows are stored as a declaration says, now that nobody else can change that.
+
+    Args:
+        session: The write transaction.
+        dataset: The declaration.
+
+    Returns:
+        False where another process has extended, renamed or widened it since this one looked.
+    """
+    found = session.one("find_settings", (f"{OWN_PREFIX}{dataset.name}",))
+    if found is None:  # one of the store's own
+        return True
+    return declaration_sha256(msgspec.json.decode(found[1], type=Dataset)) == declaration_sha256(dataset)
+
+
 def remember_declaration(session: WriteSession, dataset: Dataset) -> None:
     """Note what a user's dataset is from now on; its table is that already.
 
@@ -231,7 +247,8 @@ def remember_declaration(session: WriteSession, dataset: Dataset) -> None:
 
 
 def _remember_own(session: WriteSession, dataset: Dataset) -> None:
-    session.run("upsert_settings", _as_setting(dataset))
+    if is_declared(session, dataset):  # else another process has changed more than words meanwhile
+        session.run("upsert_settings", _as_setting(dataset))
 
 
 def _as_setting(dataset: Dataset) -> tuple[str, str]:

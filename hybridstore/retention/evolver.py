@@ -14,7 +14,7 @@ import msgspec
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.errors import ArchiveCorrupt, Conflict, InvalidValue
 from hybridstore.hot.database import DatabaseManager
-from hybridstore.hot.schema_manager import remember_declaration
+from hybridstore.hot.schema_manager import is_declared, remember_declaration
 from hybridstore.hot.session import WriteSession
 from hybridstore.records import Record
 from hybridstore.retention.replacement import Replacement, facts_of, replace_files
@@ -82,7 +82,8 @@ class Evolver:
 
         Raises:
             InvalidValue: It is no dataset of a user, or cannot be changed in this way.
-            Conflict: Rows of it that were just deleted could still be brought back.
+            Conflict: Rows of it that were just deleted could still be brought back, or another program gave it more
+                columns meanwhile.
             ArchiveCorrupt: A file is missing or changed; nothing was changed.
             StorageFull: There is no room for the new files; nothing was changed.
         """
@@ -174,6 +175,12 @@ def _change_table(session: WriteSession, before: Dataset, after: Dataset) -> Non
 
 
 def _change_declaration(session: WriteSession, before: Dataset, after: Dataset) -> None:
+    if not is_declared(session, before):
+        raise Conflict(
+            f"another program gave {before.name} more columns meanwhile",
+            operation="change columns",
+            hint="nothing was changed; do it again",
+        )
     session.memory.clear()  # what this process's writer remembers of its rows
     for statement in evolving_statements(before, after):
         session.execute(statement)
