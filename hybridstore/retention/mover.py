@@ -25,6 +25,8 @@ from hybridstore.config import Durability
 from hybridstore.durable import fsync_directory, fsync_file, write_error
 from hybridstore.errors import HybridStoreError, MoveFailed, StoreError
 from hybridstore.hot.database import DatabaseManager
+from hybridstore.hot.schema_manager import is_declared
+from hybridstore.hot.session import WriteSession
 from hybridstore.hot.transfer import read_rows
 from hybridstore.retention.failures import Failures
 from hybridstore.retention.pace import Pace
@@ -184,7 +186,7 @@ class Mover:
             file_id=file_id,
             path=target.path(dataset),
         )
-        return self._database.writer.call(claim, move, durability="full")
+        return self._database.writer.call(_claim, dataset, move, durability="full")
 
     def _prepare(self, dataset: Dataset, move: Move) -> ArchiveFile | None:
         """Do everything of a move that comes before anything of it counts."""
@@ -307,6 +309,16 @@ class Mover:
         if not self._keeps_finished:
             _remove(self._database.root / move.path)
         self._database.writer.call(abandon, move, durability="full")
+
+
+def _claim(session: WriteSession, dataset: Dataset, move: Move) -> Move:
+    """Claim rows as long as all of their columns are known here: what is not written to the file is purged with it."""
+    if not is_declared(session, dataset):
+        raise MoveFailed(
+            f"another program changed the columns of {dataset.name} meanwhile",
+            hint="nothing was changed; the next run knows them",
+        )
+    return claim(session, move)
 
 
 def _remove(path: Path) -> None:

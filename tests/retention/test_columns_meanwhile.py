@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from hybridstore import HybridStore, ManualClock
-from hybridstore.errors import Conflict
+from hybridstore.clock import DAY_US
+from hybridstore.errors import Conflict, MoveFailed
 from hybridstore.hot.schema_manager import _remember_own
 from hybridstore.schema.dataset import Column
 from hybridstore.schema.types import LogicalType
@@ -62,3 +63,29 @@ def test_words_of_an_older_program_do_not_take_a_change_back(
     store.close()
     with HybridStore(root, clock=clock) as newest:
         assert newest.sql("SELECT count(points) FROM notes").rows() == [(15,)]
+
+
+def test_rows_with_a_column_that_is_declared_while_rows_move_are_not_moved_without_it(
+    root: Path,  # noqa: F811
+    store: HybridStore,  # noqa: F811
+    clock: ManualClock,  # noqa: F811
+) -> None:
+    old_us = clock.now_us() - 30 * DAY_US
+    store.insert("notes", [("late", True, 7, old_us)])
+    extended: list[str] = []
+
+    def extend_once(step: str) -> None:
+        if not extended:
+            extend(root, clock, old_us + DAY_US)
+        extended.append(step)
+
+    with pytest.raises(MoveFailed, match="the next run knows them"):
+        store.retention.run(on_step=extend_once)
+    hot = "SELECT note, extra FROM notes WHERE noted_at >= ? AND noted_at < ?"
+    a_day = (old_us + DAY_US, old_us + 2 * DAY_US)
+    assert store.database.readers.rows(hot, a_day) == [("more", "kept")]
+    store.retention.run()
+    assert store.database.readers.rows(hot, a_day) == []
+    with HybridStore(root, clock=clock) as newest:
+        assert newest.sql("SELECT extra FROM notes WHERE note = 'more'").rows() == [("kept",)]
+        assert len(rows(newest)) == 17
