@@ -94,8 +94,9 @@ class Collector:
 
     def _prove_successors(self, replacement: Replacement, counting: Sequence[ArchiveFile]) -> None:
         for file in counting:
-            holds = file.start_us <= replacement.start_us and file.end_us >= replacement.end_us
-            if holds and file.dataset == replacement.dataset:
+            # What replaced the files of several periods lies within these, what was merged since reaches beyond.
+            is_within = file.start_us < replacement.end_us and file.end_us > replacement.start_us
+            if is_within and file.dataset == replacement.dataset:
                 self._replacer.verifier.check(file)
 
     def _is_leased(self, replacement: Replacement, leases: Sequence[LeaseFacts]) -> bool:

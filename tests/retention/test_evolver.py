@@ -12,7 +12,14 @@ import pytest
 
 from hybridstore import HybridStore, ManualClock
 from hybridstore.clock import DAY_US, SECOND_US
-from hybridstore.errors import Conflict, HybridStoreError, InvalidValue, SchemaMismatch, StoreBusy
+from hybridstore.errors import (
+    ArchiveCorrupt,
+    Conflict,
+    HybridStoreError,
+    InvalidValue,
+    SchemaMismatch,
+    StoreBusy,
+)
 from hybridstore.retention.evolver import Evolver
 from hybridstore.retention.replacer import REPLACEMENT_STEPS, Replacer
 from hybridstore.retention.verification import examine
@@ -235,6 +242,25 @@ def test_others_that_are_open_see_the_new_name_or_say_that_they_do_not_know_it(
         assert rows(old) == before
         old.insert("notes", [("new", True, 7, clock.now_us())])
         assert len(rows(store)) == 16
+
+
+def test_old_files_stay_as_long_as_a_new_one_is_damaged(
+    root: Path, store: HybridStore, clock: ManualClock
+) -> None:
+    store.retention.rename_column("notes", "score", "points")
+    files = "SELECT path FROM archive_files WHERE replaced_seq IS {}"
+    count = store.database.readers.rows(files.format("NULL"))
+    old = store.database.readers.rows(files.format("(SELECT max(replaced_seq) FROM archive_files)"))
+    damaged = root / count[0][0]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + b"x")
+    clock.advance(2 * DAY_US)
+    with pytest.raises(ArchiveCorrupt, match="content changed"):
+        store.retention.run()
+    assert all((root / path).exists() for (path,) in old), "the only rows that are whole"
+    damaged.write_bytes(whole)
+    assert live(store, clock, 2) == len(old) == len(count)
+    assert not any((root / path).exists() for (path,) in old)
 
 
 def test_another_mover_is_waited_for_or_said(root: Path, store: HybridStore, clock: ManualClock) -> None:
