@@ -114,6 +114,10 @@ SELECT entry, sha256 FROM audit_log ORDER BY entry DESC LIMIT 1
 -- The whole audit chain in order.
 SELECT entry, occurred_at, action, detail, previous_sha256, sha256 FROM audit_log ORDER BY entry
 
+-- name: erasures_since
+-- What was erased for good from a moment on, oldest first.
+SELECT detail FROM audit_log WHERE action = 'erasure' AND occurred_at >= ? ORDER BY entry
+
 -- name: archived_until
 -- End of the newest unit of a dataset of which something is archived.
 SELECT end_us FROM archive_files INDEXED BY archive_files_by_dataset_end_us

@@ -6,6 +6,7 @@ hold on their time brings them back.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -143,11 +144,28 @@ class Deleter:
             rows = sum(one.row_count for one in files)
             replace_files(session, replacement, files, {**detail, "rows": rows, "files": facts_of(files)})
 
+        erasures = self._erased_since(deletion, dataset)
+
         def split(rows: pa.Table) -> Sequence[pa.Table]:
+            for column, value_sha256 in erasures:
+                rows = _without_value(rows, column, value_sha256)
             return [rows_within(dataset, rows, [span]) for span in back]
 
         files = self._replacer.replace(order, split, lambda _files: None, commit)
         return sum(one.row_count for one in files)
+
+    def _erased_since(self, deletion: Replacement, dataset: Dataset) -> list[tuple[str, str]]:
+        """Return by which columns, and hashes of which values, rows were erased for good after a deletion."""
+        statement = self._database.statements["erasures_since"]
+        erasures = []
+        for (detail,) in self._database.readers.rows(statement, (deletion.finished_at,)):
+            told: dict[str, Any] = msgspec.json.decode(detail)
+            if (
+                dataset.name in told.get("datasets", (dataset.name,))
+                and told["column"] in dataset.column_names
+            ):
+                erasures.append((told["column"], told["value_sha256"]))
+        return erasures
 
 
 def count_due(database: DatabaseManager, planned: PlannedDeletion) -> int:
@@ -197,6 +215,20 @@ def rows_within(dataset: Dataset, rows: pa.Table, spans: Iterable[Span]) -> pa.T
         inside = pc.and_(pc.greater_equal(times, span.start_us), pc.less(times, span.end_us))
         wanted = inside if wanted is None else pc.or_(wanted, inside)
     return rows.slice(0, 0) if wanted is None else rows.filter(wanted)
+
+
+def _without_value(rows: pa.Table, column: str, value_sha256: str) -> pa.Table:
+    """Leave out rows with a value that only its hash is known of."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = rows.column(column)
+    erased = [
+        value
+        for value in pc.unique(values).to_pylist()
+        if value is not None and hashlib.sha256(value.encode()).hexdigest() == value_sha256
+    ]
+    return rows.filter(pc.invert(pc.is_in(values, value_set=pa.array(erased, values.type))))
 
 
 def _facts_of_gone(dataset: Dataset, rows: pa.Table) -> Gone:

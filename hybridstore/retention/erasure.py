@@ -132,7 +132,8 @@ class Eraser:
                 raise InvalidValue(f"{name}={text!r}", hint="say what is erased, why, and by whose order")
         holds = [Hold(*row) for row in self._database.readers.rows(self._database.statements["active_holds"])]
         self._known_holds = {hold.hold_id for hold in holds}
-        found = [self._find(dataset, column, value, holds) for dataset in self._having(column, datasets)]
+        having = self._having(column, datasets)
+        found = [self._find(dataset, column, value, holds) for dataset in having]
         found = [one for one in found if one.hot_rows or one.archived_ids or one.versions]
         if not dry_run:
             for one in found:
@@ -142,7 +143,8 @@ class Eraser:
                 self._erase_hot(one, column, value)
             detail = {
                 "column": column, "value_sha256": hashlib.sha256(value.encode()).hexdigest(), "reason": reason,
-                "ordered_by": ordered_by, "erased": [one.told().to_dict() for one in found],
+                "ordered_by": ordered_by, "datasets": [one.name for one in having],
+                "erased": [one.told().to_dict() for one in found],
             }  # fmt: skip
             self._database.writer.call(record, "erasure", detail, durability="full")
         return Erasure(column, tuple(one.told() for one in found), dry_run)

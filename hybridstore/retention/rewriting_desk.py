@@ -11,6 +11,7 @@ from hybridstore.archive.layout import ARCHIVES
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories, telling_failures
 from hybridstore.errors import StoreBusy
 from hybridstore.hot.schema_manager import adopt_new_datasets
+from hybridstore.retention.deleter import Deleter
 from hybridstore.retention.erasure import Eraser, Erasure
 from hybridstore.retention.evolver import Evolution, Evolver
 from hybridstore.retention.legal_desk import LegalDesk
@@ -71,6 +72,8 @@ class RewritingDesk(LegalDesk):
             replacer = Replacer(self._database, keeps_finished=doubt(self._database) is not None)
             replacer.take_back()
             Mover(self._database).resume()  # what a move has claimed cannot be erased
+            if doubt(self._database) is None:  # rows that are held count, though they were deleted before
+                Deleter(self._database, replacer).restore_held(self.holds())
             return Eraser(self._database, replacer).erase(
                 column, value, datasets=datasets, reason=reason, ordered_by=ordered_by, dry_run=dry_run
             )

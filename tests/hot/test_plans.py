@@ -21,6 +21,7 @@ SCANS_ALLOWED = {
     "abandoned_paths": ("archive_moves", "a sweep asks for every path there is, once a run of the mover"),
     "abandoned_writes": ("archive_replacements", "the same"),
     "audit_entries": ("audit_log", "a verification reads the whole chain"),
+    "erasures_since": ("audit_log", "a hold brings back what was deleted within the last day"),
     "all_holds": ("legal_holds", "somebody asks for every hold there ever was"),
     "forget_keys": ("json_each", "the list of what is forgotten"),
     "remember_keys": ("json_each", "the list of what is remembered"),

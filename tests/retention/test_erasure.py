@@ -19,6 +19,7 @@ from hybridstore.retention.verification import examine
 from tests.test_cli import run  # noqa: F401  a fixture
 
 NOW_US = 20_600 * DAY_US + DAY_US // 3
+YEAR_US = 365 * DAY_US
 WHO, OTHER = "alice-7c1e", "bob"
 
 
@@ -207,6 +208,40 @@ def test_the_log_tells_of_it_without_the_value(store: HybridStore) -> None:
     detail = json.loads(entry.detail)
     assert (detail["column"], detail["reason"], detail["ordered_by"]) == ("account", "request 12", "officer")
     assert not any(WHO in one.detail for one in store.retention.history())
+
+
+def test_a_hold_does_not_bring_erased_rows_back(store: HybridStore) -> None:
+    """Rows that their policy has deleted are there for another day, and only a hold can make them count."""
+    trades = len(_answers(store, OTHER)["trades"])
+    _delete_all(store)
+    _erase(store)
+    store.record_fill(
+        "BTC/USDT", "buy", "1", "2", trade_id="again", account=WHO, executed_at=NOW_US + 8 * YEAR_US
+    )
+    since = _answers(store, WHO)
+    store.retention.hold("*", 0, NOW_US + YEAR_US, reason="case", held_by="counsel")
+    assert store.retention.run().restored_rows > trades
+    assert len(_answers(store, OTHER)["trades"]) == trades
+    assert _answers(store, WHO) == since
+    assert examine(store.database, "scrub").problems == ()
+
+
+def test_deleted_rows_that_are_held_are_not_erased(store: HybridStore) -> None:
+    mine = _answers(store, WHO)["trades"]
+    _delete_all(store)
+    store.retention.hold("trades", 0, NOW_US + YEAR_US, reason="case", held_by="counsel")
+    with pytest.raises(Conflict, match="under a legal hold"):
+        _erase(store)
+    assert _answers(store, WHO)["trades"] == mine
+
+
+def _delete_all(store: HybridStore) -> None:
+    clock: Any = store.database.clock
+    clock.advance(8 * YEAR_US)
+    store.retention.run()
+    store.retention.confirm_clock("officer")
+    assert store.retention.run().deleted_rows > 0
+    assert _answers(store, OTHER)["trades"] == []
 
 
 @pytest.mark.parametrize(
