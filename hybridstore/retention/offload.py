@@ -122,8 +122,10 @@ class Offloader:
             with self._failures.noting(file.dataset, file.file_id), suppress(PermissionError):
                 assert file.url is not None
                 object_store(file.url).check(file.path, file.size_bytes)
-                (self._database.root / file.path).unlink()
-                freed_bytes += size_bytes
+                path = self._database.root / file.path
+                if path.stat().st_atime < oldest_s:  # else it was used while the store was asked about others
+                    path.unlink()
+                    freed_bytes += size_bytes
             if not self._failures.is_worth_trying(file.dataset, file.file_id):
                 break
         return freed_bytes

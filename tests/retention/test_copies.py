@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from hybridstore.archive.leases import take_lease
 from hybridstore.archive.object_store import ObjectStore
 from hybridstore.archive.reading import FileVerifier
+from hybridstore.clock import DAY_US
 from hybridstore.errors import ArchiveCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.retention import offload
@@ -94,6 +96,30 @@ def test_copies_that_were_not_used_for_longest_go_first_and_no_more_than_must(
         monkeypatch.setattr(offload, "_MIB", 0)
         Offloader(database, Failures()).evict()
         assert [file for file in order if (database.root / file.path).exists()] == [order[0]], "used just now"
+
+
+def test_a_copy_that_is_used_while_others_go_stays(
+    database: DatabaseManager, server: ObjectServer, rng: random.Random
+) -> None:
+    """The store is asked about each object first, which takes its time."""
+    insert(database, LEDGER, make_rows(LEDGER, rng, 40, days=80))
+    live_until(database, COLD_US + 80 * DAY_US)
+    first, *others = files_of(database)
+    assert others
+    hour_ago = time.time() - 7200
+    for file in (first, *others):
+        os.utime(database.root / file.path, (hour_ago, hour_ago))
+        hour_ago += 1
+    used: list[Path] = []
+
+    def ask(environment: Environment) -> None:
+        if environment["REQUEST_METHOD"] == "HEAD" and first.path in environment["PATH_INFO"] and not used:
+            used.extend(map(FileVerifier(database.root).check, (first, *others)))
+
+    server.fault = ask
+    Offloader(database, Failures()).evict()
+    assert used
+    assert all(path.exists() for path in used), "somebody is about to open it"
 
 
 def test_many_threads_ask_for_one_file_at_a_time(database: DatabaseManager, rng: random.Random) -> None:
