@@ -11,6 +11,7 @@ from hybridstore.analytics.engine import MEMORY_LIMIT, Engine
 from hybridstore.analytics.snapshot import Snapshot
 from hybridstore.archive.leases import LEASES, Lease, take_lease
 from hybridstore.archive.reading import FileVerifier
+from hybridstore.clock import DAY_US
 from hybridstore.durable import write_error
 from hybridstore.hot.arrow_copy import ArrowCopy
 from hybridstore.hot.database import DatabaseManager
@@ -114,7 +115,7 @@ class Analytics:
             collected for a week, or until the store is closed; their files stay that long.
         """
         with self.snapshot(as_known_at=as_known_at) as snapshot:
-            self._keep_files(snapshot.seq)
+            self._keep_files(snapshot.seq, snapshot.archived_seq(dataset))
             return snapshot.scan(
                 dataset, start=start, end=end, symbol=symbol, account=account, columns=columns
             )
@@ -166,13 +167,22 @@ class Analytics:
         except OSError as error:
             raise write_error(error, "take a lease", root / LEASES) from error
 
-    def _keep_files(self, seq: int) -> None:
-        """Hold a lease over what is handed out to be read later: from the first of it on, renewed once a day."""
+    def _keep_files(self, seq: int, needed_seq: int) -> None:
+        """Hold a lease over what is handed out to be read later.
+
+        Args:
+            seq: The moment.
+            needed_seq: Commit since which all files handed out count: a lease of before does not cover them.
+        """
         with self._leasing:
-            if self._leases and time.monotonic() - self._leased_s < _RENEW_S:
+            is_covered = bool(self._leases) and needed_seq <= self._leases[-1].facts.seq
+            if is_covered and time.monotonic() - self._leased_s < _RENEW_S:
                 return
             self._leases.append(self._take(seq, "a LazyFrame", SCAN_DAYS_MAX))
             self._leased_s = time.monotonic()
+            over_us = self._leases[-1].facts.taken_us - SCAN_DAYS_MAX * DAY_US
+            while self._leases[0].facts.taken_us < over_us:  # it counts no more
+                self._leases.pop(0).release()
 
     def cancel(self) -> int:
         """Cancel every question that is running, from another thread; each raises QueryTimeout.

@@ -85,6 +85,17 @@ class Snapshot:
         """
         return self._hot.deleted_until_us(dataset)
 
+    def archived_seq(self, dataset: str) -> int:
+        """Return since which commit all archived files of a dataset count that do at this moment.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            The commit's number; 0 where there are no files.
+        """
+        return max((file.created_seq for file in self._files(dataset)), default=0)
+
     def __enter__(self) -> Self:
         """Fix the moment."""
         self._hot.__enter__()

@@ -72,6 +72,25 @@ def test_a_frame_can_be_collected_after_its_files_were_replaced(store: HybridSto
     assert store.retention.verify() == 1
 
 
+def test_a_later_frame_can_be_collected_after_files_that_came_later_were_replaced(
+    store: HybridStore,
+) -> None:
+    store.scan("market_trades")
+    assert later(store, 60).merged == 3
+    frame = store.scan("market_trades")
+    store.scan("market_trades")
+    assert len(live_leases(store.root)) == 2, (
+        "another one where there are files that the first does not cover"
+    )
+    erased = store.retention.erase("side", "sell", reason="request 14", ordered_by="officer", dry_run=True)
+    assert erased.erased == ()
+    store.retention.erase("side", "buy", reason="request 15", ordered_by="officer")
+    assert later(store, 2).collected == 0, "somebody may still collect"
+    assert frame.collect().height == 300
+    store.analytics.close()
+    assert later(store, 1).collected == 4
+
+
 def test_files_that_came_later_are_not_kept(store: HybridStore) -> None:
     assert later(store, 60).merged == 3
     with store.analytics.lease("a copy"):
