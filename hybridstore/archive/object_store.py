@@ -12,8 +12,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from hybridstore.durable import fsync_directory, fsync_file
 from hybridstore.errors import ArchiveCorrupt, ArchiveUnreachable, ConfigError, MoveFailed
 
 if TYPE_CHECKING:
@@ -67,6 +70,8 @@ class ObjectStore:
             # One that is there is of a put whose answer was lost; it is proven like any other.
             with suppress(obstore.exceptions.AlreadyExistsError):
                 obstore.put(self._client, name, content, mode="create", use_multipart=False)
+            if self.url.startswith("file:"):
+                self._flush(name)
         self.check(name, len(content), sha256)
 
     def get(self, name: str, size_bytes: int, sha256: str) -> bytes:
@@ -164,6 +169,18 @@ class ObjectStore:
             name: Its name below the URL.
         """
         return f"{self.url}/{name}"
+
+    def _flush(self, name: str) -> None:
+        """Flush an object of a folder to its device: the library does not, and the file in the root may go for it."""
+        from urllib.request import url2pathname  # takes its time to import
+
+        folder = Path(url2pathname(urlsplit(self.url).path))
+        path = folder / name
+        fsync_file(path)
+        for parent in path.parents:  # which of them were made for it is not known
+            is_own = parent == folder or folder in parent.parents
+            with suppress(*(() if is_own else (OSError,))):  # others may be somebody else's
+                fsync_directory(parent)
 
     def _prove_protocol(self) -> None:
         """Refuse a store that would overwrite what is there, or does not give back what it was given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,26 @@ def test_what_is_put_is_given_back(url: str) -> None:
     assert store.place(NAME) == f"{url}/{NAME}"
     assert (store.delete(NAME), store.delete(NAME)) == (True, False)
     assert list(store.names("archives")) == []
+
+
+def test_an_object_in_a_folder_is_on_its_device_with_its_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file in the root goes for it, so it must be there after a power cut, too."""
+    flushed: set[int] = set()
+    flush = os.fsync
+
+    def noted(descriptor: int) -> None:
+        flushed.add(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    folder = tmp_path / "a disk" / "new"
+    store, content = ObjectStore(folder.as_uri()), b"something"
+    store.put_new("some/%63on/one", content, hashlib.sha256(content).hexdigest())
+    path = folder / "some" / "%63on" / "one"
+    expected = [path] if sys.platform == "win32" else [path, *list(path.parents)[:5]]
+    assert {one.stat().st_ino for one in expected} <= flushed
 
 
 def test_an_object_is_never_replaced(url: str) -> None:
