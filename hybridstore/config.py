@@ -144,9 +144,10 @@ class DatabaseConfig(LiveSettings, kw_only=True, forbid_unknown_fields=True):
             raise ConfigError(
                 "enable_wal_mode=False", hint="readers and the writer work at once only with WAL; leave it on"
             )
-        if self.archive_url is not None and "://" not in self.archive_url:
+        url = self.archive_url
+        if url is not None and ("://" not in url or url.lower().startswith("memory:")):
             raise ConfigError(
-                f"archive_url={self.archive_url!r}",
+                f"archive_url={url!r}",
                 hint="give the URL of a bucket, 's3://bucket/prefix', or of a folder, 'file:///mnt/archive'",
             )
         least = {

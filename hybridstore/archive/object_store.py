@@ -249,8 +249,13 @@ def object_store(url: str) -> ObjectStore:
 
 def _connect(url: str) -> Client:
     from_url = _library()
+    if url.lower().startswith("memory:"):
+        raise ConfigError(
+            f"archive_url={url!r}: what is put there is gone with the process",
+            hint="give the URL of a bucket, for example 's3://bucket/prefix', or of a folder: 'file:///mnt/archive'",
+        )
     options: dict[str, Any] = {}
-    if not url.startswith(("file:", "memory:")):
+    if not url.startswith("file:"):
         options["retry_config"] = {"max_retries": _RETRIES_MAX}
         options["client_options"] = {
             "connect_timeout": "10s",
@@ -258,7 +263,7 @@ def _connect(url: str) -> Client:
             # Who names an endpoint without encryption means it: a server of the own network or machine.
             "allow_http": any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS),
         }
-    elif url.startswith("file:"):
+    else:
         options["mkdir"] = True
     try:
         client: Client = from_url(url, **options)

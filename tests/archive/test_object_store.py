@@ -156,7 +156,7 @@ def test_a_store_that_does_not_answer_is_an_error_that_names_it(server: ObjectSe
         assert unreachable.value.retryable
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "s9://bucket/x", "archive/of/one"])
+@pytest.mark.parametrize("url", ["", "nonsense", "s9://bucket/x", "archive/of/one", "Memory:///x"])
 def test_what_is_no_url_of_a_store_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="archive_url"):
         object_store(url)

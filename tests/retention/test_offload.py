@@ -257,7 +257,7 @@ def test_what_was_begun_under_another_setting_is_not_left_there(
     assert [path for path in other.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("url", ["", "s3:bucket", 7])
+@pytest.mark.parametrize("url", ["", "s3:bucket", "memory:///x", 7])
 def test_a_url_that_is_none_is_refused_when_it_is_set(url: Any) -> None:
     with pytest.raises(ConfigError, match="archive_url"):
         DatabaseConfig(archive_url=url)
