@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from hybridstore.hot.reader import ReadTransaction
+from hybridstore.hot.schema_manager import OWN_PREFIX, check_readable
 from hybridstore.hot.transfer import read_rows
 from hybridstore.schema.arrow import arrow_type
 from hybridstore.schema.dataset import ROW_ID, Dataset
@@ -103,9 +104,11 @@ class ArrowCopy:
         if known is not None and known.at.seq == at.seq:
             return known
         if dataset.tiering is None or dataset.kind == "state":
+            self._check_declaration(transaction, dataset)
             return _Copy(at, 0, 0, _joined(read_rows(transaction, dataset)))
         mutations = self._mutations(transaction, dataset)
         if known is None or known.mutations != mutations:
+            self._check_declaration(transaction, dataset)
             table = read_rows(transaction, dataset)
             return _Copy(at, mutations, _last_id(table, 0), _joined(table))
         table = known.table
@@ -117,6 +120,11 @@ class ArrowCopy:
         if new.num_rows:
             table = _append(table, new)
         return _Copy(at, mutations, _last_id(new, known.last_id), _joined(table))
+
+    def _check_declaration(self, transaction: ReadTransaction, dataset: Dataset) -> None:
+        """Rows of a wider type, read by the old one, may be other values without an error."""
+        found = transaction.rows(self._statements["find_settings"], (f"{OWN_PREFIX}{dataset.name}",))
+        check_readable(found[0][1] if found else None, dataset)
 
     def _mutations(self, transaction: ReadTransaction, dataset: Dataset) -> int:
         rows = transaction.rows(self._statements["find_dataset_state"], (dataset.name,))

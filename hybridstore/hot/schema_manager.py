@@ -219,6 +219,31 @@ def _extend_own(session: WriteSession, dataset: Dataset) -> None:
     remember_declaration(session, dataset)
 
 
+def check_readable(stored: str | None, dataset: Dataset) -> None:
+    """Refuse to read rows by a declaration that they are not stored by any more.
+
+    Args:
+        stored: The setting that holds the stored declaration; None of one of the store's own datasets.
+        dataset: The declaration to read by; it may have fewer columns.
+
+    Raises:
+        SchemaMismatch: Another process has renamed or widened columns.
+    """
+    if stored is None:
+        return
+    found = msgspec.json.decode(stored, type=Dataset)
+    if declaration_sha256(found) != declaration_sha256(dataset) and not is_extension(dataset, found):
+        changed = [
+            f"{before.name} is {after.name} {after.type.name} now"
+            for before, after in zip(dataset.columns, found.columns, strict=False)
+            if (before.name, before.type, before.nullable) != (after.name, after.type, after.nullable)
+        ]
+        raise SchemaMismatch(
+            f"another program changed columns of {dataset.name}: {', '.join(changed)}",
+            hint="open the store again, and declare the dataset as it is now",
+        )
+
+
 def is_declared(session: WriteSession, dataset: Dataset) -> bool:
     """Say whether a dataset's rows are stored as a declaration says, now that nobody else can change that.
 

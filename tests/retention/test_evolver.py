@@ -244,6 +244,22 @@ def test_others_that_are_open_see_the_new_name_or_say_that_they_do_not_know_it(
         assert len(rows(store)) == 16
 
 
+def test_others_that_are_open_do_not_read_a_wider_type_by_the_old_one(
+    root: Path, store: HybridStore, clock: ManualClock
+) -> None:
+    with HybridStore(root, clock=clock, datasets=[NOTES]) as old:
+        before = rows(old)
+        with old.snapshot() as snapshot:
+            store.retention.widen_column("notes", "note", LogicalType.TEXT)
+            store.insert("notes", [("", True, 7, clock.now_us())])
+            assert snapshot.sql("SELECT * FROM notes ORDER BY id").rows() == before
+        for ask in (lambda: rows(old), lambda: old.scan("notes")):
+            with pytest.raises(SchemaMismatch, match="note is note TEXT now"):
+                ask()
+        old.retention.run()
+        assert [row[1] for row in rows(old)[-1:]] == [""]
+
+
 def test_old_files_stay_as_long_as_a_new_one_is_damaged(
     root: Path, store: HybridStore, clock: ManualClock
 ) -> None:
