@@ -1,9 +1,10 @@
 """Backups: what they cost the bot, how fast the log is shipped and a moment restored, how long a copy takes.
 
 Guards: a durable write takes at most 1.1 times as long with continuous backup, and 100 concurrent writers get at least
-0.9 times as many through (A7); the log is shipped with at least 300 MB/s and restored with 500 MB/s, a commit takes at
-most 600 bytes once it is in a segment, writers are held for at most 25 ms, a commit waits at most 150 ms (A6). The raw
-figures are copying the log as a file, VACUUM INTO, and SQLite's backup API.
+0.9 times as many through (A7); the log is shipped with at least 300 MB/s and that of a bot restored with 500 MB/s, one
+of new pages nearly as fast as SQLite copies it back and checks it; a commit takes at most 600 bytes once it is in a
+segment, writers are held for at most 25 ms, a commit waits at most 150 ms (A6). The raw figures are copying the log as
+a file, SQLite's own recovery, VACUUM INTO, and SQLite's backup API.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,8 +65,8 @@ class Sizes(NamedTuple):
 
 
 SIZES: dict[Size, Sizes] = {
-    "small": Sizes(1, 10, 200, 2, 2, 50, 0.2),
-    "full": Sizes(11, 300, 10_000, 300, 1_074, 5_000, 10.0),
+    "small": Sizes(1, 10, 200, 6, 2, 50, 0.2),
+    "full": Sizes(11, 300, 10_000, 1_000, 1_074, 5_000, 10.0),
 }
 
 
@@ -195,6 +196,25 @@ def _many(root: Path, sizes: Sizes) -> float:
 
 
 def _log(root: Path, sizes: Sizes) -> list[Figure]:
+    """Ship and restore two logs: of a bot, which changes the same pages again and again, and of bulk inserts."""
+    return [
+        *_one_log(root / "bot", sizes.log_mb, _work_of_a_bot, "commits of a bot", (300, 500)),
+        *_one_log(root / "bulk", sizes.log_mb // 3, _bulk_inserts, "500 rows a commit", (300, 0)),
+    ]
+
+
+def _work_of_a_bot(store: HybridStore, number: int) -> None:
+    store.record_balance_update(f"C{number % 20}", number, 0, "websocket", durability="normal")
+    store.record_market_trades(_rows(number, 3))
+
+
+def _bulk_inserts(store: HybridStore, number: int) -> None:
+    store.record_market_trades(_rows(number, 500))
+
+
+def _one_log(
+    root: Path, log_mb: int, work: Callable[[HybridStore, int], None], said: str, least: tuple[int, int]
+) -> list[Figure]:
     config = _config(root, wal_checkpoint_mb=1 << 20, wal_limit_mb=1 << 21)
     backup = BackupConfig(segment_interval_s=3600)
     log = root / f"{DATABASE_NAME}-wal"
@@ -203,41 +223,56 @@ def _log(root: Path, sizes: Sizes) -> list[Figure]:
         shipper = Shipper(config, backup, repository, SystemClock())
         make_full(config, backup, repository, shipper.epoch, SystemClock().now_us())
         number = 0
-        while not log.exists() or log.stat().st_size < sizes.log_mb * _MB:
-            store.record_market_trades(_rows(number, 500))
+        while not log.exists() or log.stat().st_size < log_mb * _MB:
+            work(store, number)
             number += 1
         size_mb = log.stat().st_size / _MB
         begun = time.perf_counter()
         shipper.poll()
         shipper.roll()
         shipped_s = time.perf_counter() - begun
+        copied = root / "copied"
+        copied.mkdir()
         begun = time.perf_counter()
-        shutil.copyfile(log, root / "copy")
-        fsync_file(root / "copy")
+        shutil.copyfile(log, copied / log.name)
+        fsync_file(copied / log.name)
         copied_s = time.perf_counter() - begun
+        shutil.copyfile(root / DATABASE_NAME, copied / DATABASE_NAME)
         shipper.close()
     begun = time.perf_counter()
-    restore(repository, Target(), root / "restored", config)
+    restored = restore(repository, Target(), root / "restored", config)
     restored_s = time.perf_counter() - begun
+    assert restored.exact
+    recovered_s = _recovered_by_sqlite(copied / DATABASE_NAME)
     return [
         Figure(
-            name="log shipped",
+            name=f"log shipped, {said}",
             unit="MB/s",
             ours=size_mb / shipped_s,
             raw=size_mb / copied_s,
-            limits=(Limit(of="ours", at_least=300),),
+            limits=(Limit(of="ours", at_least=least[0]),),
             point="A6",
             note=f"{size_mb:,.0f} MB of log, proven, packed, durable; raw: copied as a file",
         ),
         Figure(
-            name="log restored",
+            name=f"log restored, {said}",
             unit="MB/s",
             ours=size_mb / restored_s,
-            limits=(Limit(of="ours", at_least=500),),
+            raw=size_mb / recovered_s,
+            limits=(Limit(of="ours", at_least=least[1]) if least[1] else Limit(of="ratio", at_least=0.8),),
             point="A6",
-            note="with the full copy before it, and SQLite's own check of the whole",
+            note=f"to a database of {restored.database_bytes / _MB:,.0f} MB, checked by SQLite as a whole; "
+            "raw: SQLite copies the same log back and checks it",
         ),
     ]
+
+
+def _recovered_by_sqlite(database: Path) -> float:
+    begun = time.perf_counter()
+    with closing(apsw.Connection(str(database))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    return time.perf_counter() - begun
 
 
 def _commits(root: Path, sizes: Sizes) -> list[Figure]:

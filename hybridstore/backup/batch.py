@@ -97,17 +97,17 @@ def encode(batch: Batch, level: int | None) -> bytes:
     Returns:
         The bytes.
     """
-    page_bytes = batch.pages.shape[1]
-    raw = b"".join(
-        (
-            _HEAD.pack(len(batch.numbers), len(batch.ends), page_bytes),
-            batch.numbers.astype("<u4").tobytes(),
-            batch.sizes.astype("<u4").tobytes(),
-            *(column.astype("<i8").tobytes() for column in (batch.ends, batch.seqs, batch.times_us)),
-            np.ascontiguousarray(batch.pages).data,
-        )
+    raw: tuple[bytes | memoryview[int], ...] = (
+        _HEAD.pack(len(batch.numbers), len(batch.ends), batch.pages.shape[1]),
+        batch.numbers.astype("<u4").tobytes(),
+        batch.sizes.astype("<u4").tobytes(),
+        *(column.astype("<i8").tobytes() for column in (batch.ends, batch.seqs, batch.times_us)),
+        np.ascontiguousarray(batch.pages).reshape(-1).data,
     )
-    return raw if level is None else zstandard.ZstdCompressor(level=level).compress(raw)
+    if level is None:
+        return b"".join(raw)
+    packing = zstandard.ZstdCompressor(level=level).compressobj(size=batch.raw_bytes)
+    return b"".join((*map(packing.compress, raw), packing.flush()))
 
 
 def decode(content: bytes, raw_bytes: int, *, compressed: bool) -> Batch:

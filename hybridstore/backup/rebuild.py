@@ -197,9 +197,16 @@ def _write_pages(file: BinaryIO, batch: Batch, end: int, full: Full) -> None:
     images = batch.pages[end - 1 - last]
     if full.page_checksums:
         images = _stamped(images)
-    for number, image in zip(numbers.tolist(), images, strict=True):
-        file.seek((number - 1) * full.page_bytes)
-        file.write(image.data)
+    # Pages that lie side by side are written at once.
+    starts = [0, *(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist()]
+    for start, stop in zip(starts, [*starts[1:], len(numbers)], strict=True):
+        file.seek((int(numbers[start]) - 1) * full.page_bytes)
+        _write(file, images[start:stop].reshape(-1).data)
+
+
+def _write(file: BinaryIO, content: memoryview) -> None:
+    while content:
+        content = content[file.write(content) :]
 
 
 def _stamped(pages: Bytes) -> Bytes:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 import msgspec
 
-from hybridstore.backup.batch import encode, join
+from hybridstore.backup.batch import Batch, encode, join
 from hybridstore.backup.commits import ClockRow
 from hybridstore.backup.framing import encode_head
 from hybridstore.backup.last_chain import find_end
-from hybridstore.backup.log_reader import GapError, LogReader, place_now, prove_place
+from hybridstore.backup.log_reader import GapError, LogReader, Read, place_now, prove_place
 from hybridstore.backup.newest import Newest, NewestFile
 from hybridstore.backup.patience import Patience
-from hybridstore.backup.pieces import NO_SHA256, Epoch, Segment, Tail, sha256_of
+from hybridstore.backup.pieces import NO_SHA256, Epoch, LogPosition, Segment, Tail, sha256_of
 from hybridstore.backup.repository import LOCK_NAME, Repository
 from hybridstore.backup.tail import TailFile
 from hybridstore.clock import Clock as TimeSource
@@ -32,6 +32,8 @@ _LEVEL = 3
 _MIB = 1 << 20
 SEGMENT_MAX_BYTES = 32 * _MIB
 """From this size on a tail becomes a segment, before compression."""
+BURST_BYTES = 8 * _MIB
+"""What is as large becomes part of a segment at once: in the tail it would be compressed and flushed once more."""
 _HOLD_WAIT_MS = 50
 _HOLD_EVERY_S = 1.0
 _HOLD_SHIP_MAX_S = 0.05
@@ -148,9 +150,8 @@ class Shipper:
         tail = self._tail
         if tail.is_empty:
             return None
-        segment = self._make_segment(tail)
-        self._start_tail(segment.number + 1, segment.sha256)
-        tail.remove()
+        segment = self._make_segment(tail.batches(), tail.end, self._reader.clock.row)
+        self._follow(segment)
         return segment
 
     # -- where to go on -----------------------------------------------------------------------------------------
@@ -243,23 +244,36 @@ class Shipper:
     def _ship(self) -> None:
         begun_s = time.monotonic()
         for read in self._reader.read():
-            # Before more of it: no file becomes too large to be read.
-            if self._tail.raw_bytes >= SEGMENT_MAX_BYTES:
-                self.roll()
-            if self._tail.is_empty:
-                self._tail_begun_s = time.monotonic()
-            self._tail.add(read.batch, read.end)
-            self._tail.flush()
-            self._reader.advance(read)
+            raw_bytes = read.batch.raw_bytes
+            if raw_bytes >= BURST_BYTES or self._tail.raw_bytes + raw_bytes >= SEGMENT_MAX_BYTES:
+                segment = self._make_segment([*self._tail.batches(), read.batch], read.end, read.clock.row)
+                self._reader.advance(read)
+                self._follow(segment)
+            else:
+                self._append(read)
             self._tell_newest()
             self._shipped += len(read.batch.numbers)
         self._ship_s = time.monotonic() - begun_s
 
+    def _append(self, read: Read) -> None:
+        if self._tail.is_empty:
+            self._tail_begun_s = time.monotonic()
+        self._tail.add(read.batch, read.end)
+        self._tail.flush()
+        self._reader.advance(read)
+
     def _tell_newest(self) -> None:
         self._newest.write(Newest(self._epoch, *self._reader.clock.row))
 
-    def _make_segment(self, tail: TailFile) -> Segment:
-        batch, head, row = join(tail.batches()), tail.head, self._reader.clock.row
+    def _follow(self, segment: Segment) -> None:
+        """Go on behind a segment, which holds what the tail held."""
+        tail = self._tail
+        self._start_tail(segment.number + 1, segment.sha256)
+        tail.remove()
+
+    def _make_segment(self, batches: Sequence[Batch], end: LogPosition, row: ClockRow) -> Segment:
+        """Make a segment of the tail's number: of what the tail holds, and maybe more."""
+        batch, head = join(batches), self._tail.head
         compressed = self._backup.enable_compression
         body = encode(batch, _LEVEL if compressed else None)
         segment = Segment(
@@ -277,7 +291,7 @@ class Shipper:
             commits=len(batch.seqs),
             frames=len(batch.numbers),
             page_bytes=head.page_bytes,
-            end=tail.end,
+            end=end,
             raw_bytes=batch.raw_bytes,
             size_bytes=len(body),
             sha256=sha256_of(body),

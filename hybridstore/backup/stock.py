@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -167,7 +168,7 @@ def _check_end(stock: Stock, chain: Chain, target: Target) -> None:
 
 
 def read_links(repository: Repository, stock: Stock, links: Iterable[Link]) -> Iterator[Batch]:
-    """Read and prove what links hold, one after the other.
+    """Read and prove what links hold, one after the other; the next one while the last is worked on.
 
     Args:
         repository: The backups.
@@ -177,13 +178,19 @@ def read_links(repository: Repository, stock: Stock, links: Iterable[Link]) -> I
     Raises:
         BackupCorrupt: One is damaged or missing.
     """
-    for link in links:
+
+    def read(link: Link) -> Batch:
         key = (link.epoch, link.number)
-        if link.sha256:
-            path, segment = stock.segments[key]
-            yield read_batch(repository, path, segment)
-        else:
-            yield stock.tails[key]
+        return read_batch(repository, *stock.segments[key]) if link.sha256 else stock.tails[key]
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead: Future[Batch] | None = None
+        for link in links:
+            ready, ahead = ahead, reader.submit(read, link)
+            if ready is not None:
+                yield ready.result()
+        if ahead is not None:
+            yield ahead.result()
 
 
 def read_batch(repository: Repository, path: Path, segment: Segment) -> Batch:

@@ -1,7 +1,7 @@
 """A shipper in a process of its own, which can die at a step of its protocol.
 
-``python -m tests.crash.shipper_process ROOT STEP OCCURRENCE`` ships without end; it says ``epoch N`` once it has begun.
-STEP is one of :data:`STEPS`, or ``-`` for one that is killed from outside.
+``python -m tests.crash.shipper_process ROOT STEP OCCURRENCE BURST_BYTES`` ships without end; it says ``epoch N`` once
+it has begun. STEP is one of :data:`STEPS`, or ``-`` for one that is killed from outside.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridstore.backup import full
+from hybridstore.backup import shipper as shipper_module
 from hybridstore.backup.repository import Repository
 from hybridstore.backup.shipper import Shipper
 from hybridstore.backup.tail import TailFile
@@ -64,8 +65,9 @@ def _die_at(step: str, occurrence: int) -> None:
     setattr(kind, name, dying)
 
 
-def main(root: Path, step: str, occurrence: int) -> None:
-    """Ship without end."""
+def main(root: Path, step: str, occurrence: int, burst_bytes: int) -> None:
+    """Ship without end; what is as large as a burst goes into a segment at once."""
+    shipper_module.BURST_BYTES = burst_bytes
     ships = Ships(settings_of(root))
     if step in STEPS:
         _die_at(step, occurrence)
@@ -78,4 +80,4 @@ def main(root: Path, step: str, occurrence: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5]))

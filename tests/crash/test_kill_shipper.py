@@ -77,7 +77,8 @@ class _Campaign:
         if step in _NEW_CHAIN:
             self._lose_log()
         occurrence = 1 if step in _NEW_CHAIN else self.rng.randint(1, 3)
-        shipper = self._start("shipper_process", str(self.root), step, str(occurrence))
+        burst_bytes = self.rng.choice((1 << 15, 1 << 23))
+        shipper = self._start("shipper_process", str(self.root), step, str(occurrence), str(burst_bytes))
         until_s = time.monotonic() + (_STEP_MAX_S if step in STEPS else self.rng.random() * _LIFE_MAX_S)
         while time.monotonic() < until_s and shipper.process.poll() is None:
             self._notes.append(note(self.config))

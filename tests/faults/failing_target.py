@@ -15,10 +15,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
 from hybridstore import HybridStore, ManualClock
+from hybridstore.backup import shipper as shipper_module
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.chain import Target
 from hybridstore.backup.full import make_full
@@ -197,6 +199,12 @@ def _archived(shipping: Shipping) -> None:
     shipping.archive()
 
 
+def _burst(shipping: Shipping) -> None:
+    """Ship so much at once that it does not go into the tail."""
+    with patch.object(shipper_module, "BURST_BYTES", 1):
+        shipping.poll()
+
+
 def _all(shipping: Shipping) -> None:
     shipping.roll()
     shipping.keep()
@@ -212,6 +220,7 @@ OPERATIONS: dict[str, tuple[Callable[[Shipping], None], Callable[[Shipping], Non
     "append": (_appending, Shipping.poll, 1),
     "first append": (_rolled, Shipping.poll, 1),
     "roll": (_appending, Shipping.roll, 1),
+    "burst": (_appending, _burst, 1),
     "full copy": (_appending, Shipping.full, 1),
     "archive copy": (_archived, Shipping.keep, 1),
     "all": (_archived, _all, 1),
