@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 import msgspec
 
 from hybridstore.errors import ConfigError
-from hybridstore.live_settings import LiveSettings, check_least, check_types
+from hybridstore.live_settings import LiveSettings, check_least, check_types, check_url
 
 Durability = Literal["full", "normal"]
 """What an acknowledgement survives: ``full`` a power cut, ``normal`` the death of the process."""
@@ -144,12 +144,7 @@ class DatabaseConfig(LiveSettings, kw_only=True, forbid_unknown_fields=True):
             raise ConfigError(
                 "enable_wal_mode=False", hint="readers and the writer work at once only with WAL; leave it on"
             )
-        url = self.archive_url
-        if url is not None and ("://" not in url or url.lower().startswith("memory:")):
-            raise ConfigError(
-                f"archive_url={url!r}",
-                hint="give the URL of a bucket, 's3://bucket/prefix', or of a folder, 'file:///mnt/archive'",
-            )
+        check_url("archive_url", self.archive_url)
         least = {
             "max_connections": 1,
             "cache_size_mb": 1,
@@ -206,6 +201,7 @@ class BackupConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         poll_interval_ms: Milliseconds between two looks at what was committed: no more than that can be lost with the
             store's disk.
         segment_interval_s: Seconds after which what was shipped becomes a file of its own.
+        mirror_url: URL below which every backup is copied, too, for example ``s3://bucket/prefix``; None: nowhere.
     """
 
     backup_base_path: str | None = None
@@ -217,10 +213,12 @@ class BackupConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     mode: MaintenanceMode = "auto"
     poll_interval_ms: float = 100.0
     segment_interval_s: float = 60.0
+    mirror_url: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         check_types(self)
+        check_url("mirror_url", self.mirror_url)
         hour = {"full_backup_interval_hours": 0.001, "incremental_backup_interval_hours": 0.001}
         check_least(
             self, {**hour, "keep_full_backups_days": 1, "poll_interval_ms": 1, "segment_interval_s": 0.01}

@@ -84,3 +84,20 @@ class LiveSettings(msgspec.Struct, dict=True, weakref=True):
         known = [reference for reference in vars(self).get("copies", ()) if reference()]
         vars(self)["copies"] = [*known, weakref.ref(copy)]
         return copy
+
+
+def check_url(name: str, url: str | None) -> None:
+    """Refuse what is no URL of an object store.
+
+    Args:
+        name: The setting.
+        url: Its value; None means none.
+
+    Raises:
+        ConfigError: It is none, or one of a store that ends with the process.
+    """
+    if url is not None and ("://" not in url or url.lower().startswith("memory:")):
+        raise ConfigError(
+            f"{name}={url!r}",
+            hint="give the URL of a bucket, 's3://bucket/prefix', or of a folder, 'file:///mnt/archive'",
+        )

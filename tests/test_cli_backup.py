@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hybridstore import HybridStore
-from hybridstore.cli.app import BACKUP
+from hybridstore.cli.app import BACKUP, FETCH
 from tests.test_cli import run  # noqa: F401  a fixture
 
 Run = Callable[..., tuple[int, str, str]]
@@ -101,7 +101,31 @@ def test_what_cannot_be_done_is_said(root: Path, tmp_path: Path, run: Run) -> No
     assert (code, full.name in out) == (1, True)
 
 
+def test_copies_elsewhere_come_back(root: Path, tmp_path: Path, run: Run) -> None:  # noqa: F811
+    url = (tmp_path / "elsewhere").as_uri()
+    (root / "hybridstore.toml").write_text(f'[backup]\nmirror_url = "{url}"\n')
+    for arguments, told in (
+        (("now", "--root", str(root)), "bytes in"),
+        (("status", "--root", str(root)), "mirrored at: 20"),
+        (("fetch", url, str(tmp_path / "fetched")), "Next: hybridstore backup restore latest"),
+        (
+            ("restore", "latest", str(tmp_path / "back"), "--from", str(tmp_path / "fetched")),
+            "restored commit",
+        ),
+    ):
+        code, out, err = run("backup", *arguments)
+        assert (code, told in " ".join(out.split())) == (0, True), (out, err)
+    code, out, _ = run("backup", "fetch", url, str(tmp_path / "fetched"), "--json")
+    assert (code, json.loads(out)["files"]) == (0, 0)
+    with HybridStore(tmp_path / "back") as store:
+        balance = store.get_latest_balance("BTC")
+        assert balance is not None
+        assert balance.balance == 1
+    code, _, err = run("backup", "fetch", (tmp_path / "nothing").as_uri(), str(tmp_path / "other"))
+    assert (code, "there are no backups below this URL" in " ".join(err.split())) == (1, True)
+
+
 def test_every_command_says_what_it_does(run: Run) -> None:  # noqa: F811
-    for name, told in BACKUP.items():
+    for name, told in {**BACKUP, "fetch": FETCH}.items():
         code, out, _ = run("backup", name, "--help")
         assert (code, " ".join(told.split())[:40] in " ".join(out.split())) == (0, True)

@@ -1,4 +1,4 @@
-"""Archived files under a URL: an S3-compatible bucket, Google Cloud Storage, Azure, or a folder of another disk.
+"""Objects under a URL: an S3-compatible bucket, Google Cloud Storage, Azure, or a folder of another disk.
 
 An object is put under a name that was never used before, and only where nothing of that name is there yet: what
 renaming to a new name is for files. A store that does not keep that promise is refused before it gets anything.
@@ -26,9 +26,7 @@ _EXTRA = "hybridstore[objects]"
 _PROBE = "hybridstore-probe"
 _RETRIES_MAX = 3
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_UNSAFE = (
-    "archives would not be safe there: use another service, or a newer version of it; nothing was put there"
-)
+_UNSAFE = "nothing would be safe there: use another service, or a newer version of it; nothing was put there"
 _UNREACHABLE = (
     "check the network, the address and the credentials; nothing was lost, and the next run tries again"
 )
@@ -86,10 +84,7 @@ class ObjectStore:
             ArchiveCorrupt: It is missing, or holds something else.
             ArchiveUnreachable: The store did not answer, or refused it.
         """
-        import obstore
-
-        with self._reaching("get", name):
-            content = obstore.get(self._client, name).bytes().to_bytes()
+        content = self.read(name)
         if len(content) != size_bytes or hashlib.sha256(content).hexdigest() != sha256:
             raise ArchiveCorrupt(
                 f"the object has {len(content):,} bytes with another content than the manifest says "
@@ -147,8 +142,8 @@ class ObjectStore:
                 return False
         return True
 
-    def names(self, below: str) -> Iterator[str]:
-        """Return the names of all objects below a folder.
+    def sizes(self, below: str) -> dict[str, int]:
+        """Return the names of all objects below a folder, and their sizes in bytes.
 
         Args:
             below: The folder, without a slash at its end.
@@ -159,8 +154,27 @@ class ObjectStore:
         import obstore
 
         with self._reaching("list", below):
-            for some in obstore.list(self._client, below):
-                yield from (str(one["path"]) for one in some)
+            return {
+                str(one["path"]): int(one["size"])
+                for some in obstore.list(self._client, below)
+                for one in some
+            }
+
+    def read(self, name: str) -> bytes:
+        """Return what an object holds, whatever it is: who asks proves it.
+
+        Args:
+            name: Its name below the URL.
+
+        Raises:
+            ArchiveCorrupt: It is missing.
+            ArchiveUnreachable: The store did not answer, or refused it.
+        """
+        import obstore
+
+        with self._reaching("get", name):
+            content: bytes = obstore.get(self._client, name).bytes().to_bytes()
+        return content
 
     def place(self, name: str) -> str:
         """Return the whole URL of an object.
@@ -217,14 +231,14 @@ class ObjectStore:
         except FileNotFoundError as error:
             raise ArchiveCorrupt(
                 "there is no such object, or no such bucket",
-                operation=f"{what} an archived file",
+                operation=f"{what} an object",
                 path=self.place(name),
                 hint="put it back from a backup; check the bucket",
             ) from error
         except (obstore.exceptions.BaseError, OSError) as error:
             raise ArchiveUnreachable(
                 _first_line(error),
-                operation=f"{what} an archived file",
+                operation=f"{what} an object",
                 path=self.place(name),
                 hint=_UNREACHABLE,
             ) from error
@@ -251,7 +265,7 @@ def _connect(url: str) -> Client:
     from_url = _library()
     if url.lower().startswith("memory:"):
         raise ConfigError(
-            f"archive_url={url!r}: what is put there is gone with the process",
+            f"{url!r} is no URL for objects: what is put there is gone with the process",
             hint="give the URL of a bucket, for example 's3://bucket/prefix', or of a folder: 'file:///mnt/archive'",
         )
     options: dict[str, Any] = {}
@@ -269,7 +283,7 @@ def _connect(url: str) -> Client:
         client: Client = from_url(url, **options)
     except Exception as error:
         raise ConfigError(
-            f"archive_url={url!r}: {_first_line(error)}",
+            f"{url!r} is no URL for objects: {_first_line(error)}",
             hint="give the URL of a bucket, for example 's3://bucket/prefix', or of a folder: 'file:///mnt/archive'",
         ) from error
     return client
@@ -280,7 +294,7 @@ def _library() -> Callable[..., Any]:
         from obstore.store import from_url
     except ImportError as error:
         raise ConfigError(
-            "archives under a URL need a library that is not installed", hint=f"pip install '{_EXTRA}'"
+            "objects under a URL need a library that is not installed", hint=f"pip install '{_EXTRA}'"
         ) from error
     found: Callable[..., Any] = from_url
     return found

@@ -27,8 +27,11 @@ class BackupCondition(Record, frozen=True, gc=False):
         archives_us: When archived files were looked at last: each that counted then has a copy.
         proven_us: When a moment was last restored and found equal to the store.
         proven_seq: The commit of that moment.
+        mirrored_us: When everything that is no tail had last a copy below the mirror's URL.
         error: Why the log could not be shipped when it was looked at last; None where it could.
         work_error: Why the last full copy, copy of an archived file or proof failed; None where it did not.
+        mirror_error: Why backups could not be copied below the mirror's URL when that was tried last; None where they
+            could.
         gap: Why the chain could not be continued, of the last time in this process; None where it could.
     """
 
@@ -42,9 +45,21 @@ class BackupCondition(Record, frozen=True, gc=False):
     archives_us: int = 0
     proven_us: int = 0
     proven_seq: int = 0
+    mirrored_us: int = 0
     error: str | None = None
     work_error: str | None = None
+    mirror_error: str | None = None
     gap: str | None = None
+
+    def proven_in(self, other: BackupCondition) -> BackupCondition:
+        """Return what another process says, with what stays true of what this one said: proofs and copies.
+
+        Args:
+            other: What it says.
+        """
+        return msgspec.structs.replace(
+            other, proven_us=self.proven_us, proven_seq=self.proven_seq, mirrored_us=self.mirrored_us
+        )
 
 
 def write_condition(base: Path, condition: BackupCondition) -> None:

@@ -103,6 +103,20 @@ def expire(repository: Repository, keep_days: int, now_us: int, *, dry_run: bool
     return ExpiryReport(window_start_us, tuple(files), dry_run)
 
 
+def expired_paths(base: Path) -> set[str]:
+    """Return what has expired, by its name relative to the folder of the backups. A damaged line counts for nothing.
+
+    Args:
+        base: The folder.
+    """
+    found = set()
+    with telling_failures("look at what expired", base / EXPIRED_NAME), suppress(FileNotFoundError):
+        for line in (base / EXPIRED_NAME).read_bytes().splitlines():
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                found.add(msgspec.json.decode(line, type=ExpiredFile).path)
+    return found
+
+
 def _paths(repository: Repository, stock: Stock, kind: str, epoch: int, number: int) -> list[Path]:
     if kind == "full":
         data = [path for full, path in stock.fulls.items() if (full.epoch, full.seq) == (epoch, number)]

@@ -19,6 +19,7 @@ from hybridstore.backup.condition import BackupCondition, read_condition, write_
 from hybridstore.backup.expirer import ExpiryReport, expire
 from hybridstore.backup.full import OnProgress, make_full
 from hybridstore.backup.in_place import restore_in_place
+from hybridstore.backup.mirror import Mirror
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.points import RestorePlan, RestorePoint, plan_restore, restore_points
 from hybridstore.backup.repository import Repository, has_full
@@ -108,9 +109,11 @@ class BackupManager:
         except StoreBusy:
             return self._have_made(wait_s)
         try:
-            return self._make_full(shipper, progress)
+            full = self._make_full(shipper, progress)
         finally:
             self._end(shipper)
+        self._mirror()
+        return full
 
     def create_incremental(self) -> int:
         """Ship what was committed since the last backup. Where a process backs the store up, that is done already.
@@ -137,9 +140,11 @@ class BackupManager:
                 shipper.poll()
                 shipper.roll()
                 self._keep_archives(None)
-            return shipper.clock_row.seq
+            seq = shipper.clock_row.seq
         finally:
             self._end(shipper)
+        self._mirror()
+        return seq
 
     def mark(self, name: str) -> Mark:
         """Give the present a name, to restore it by.
@@ -310,11 +315,19 @@ class BackupManager:
             os.getpid(), shipper.epoch, row.seq, row.ts_us, polled_us=self._clock.now_us()
         )
         if earlier is not None:
-            condition = msgspec.structs.replace(
-                condition, proven_us=earlier.proven_us, proven_seq=earlier.proven_seq
-            )
+            condition = earlier.proven_in(condition)
         shipper.close()
         write_condition(self.base, condition)
+
+    def _mirror(self) -> None:
+        """Copy what was made below the mirror's URL. Where a process backs the store up, it does."""
+        if self.backup.mirror_url is None:
+            return
+        now_us = self._clock.now_us()
+        Mirror(self.repository, self.backup.mirror_url).sync(now_us)
+        condition = read_condition(self.base)
+        if condition is not None:
+            write_condition(self.base, msgspec.structs.replace(condition, mirrored_us=now_us))
 
     def _marks_for(self, target: datetime | str | int) -> list[Mark]:
         """Return the marks where the target may be one: a damaged list of them keeps no time from being restored."""

@@ -1,6 +1,7 @@
 """Continuous backup of one store: ships its log, makes full copies, proves and expires them, until it is told to stop.
 
-Two threads: one looks at the log ten times a second and does nothing else; one does what takes long.
+Two threads: one looks at the log ten times a second and does nothing else; one does what takes long. A third copies
+backups below a URL, where one is given: a network that does not answer keeps nothing else waiting.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from hybridstore.backup.expirer import expire
 from hybridstore.backup.full import OnProgress, make_full
 from hybridstore.backup.healing import heal
 from hybridstore.backup.log_reader import GapError
+from hybridstore.backup.mirror import Mirror
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.repository import Repository
 from hybridstore.backup.requests import answer_request, open_requests
@@ -97,17 +99,27 @@ class BackupService:
         self._lease: Lease | None = None
         self._thread = threading.Thread(target=self._run, name="hybridstore-backup", daemon=True)
         self._worker = threading.Thread(target=self._do_work, name="hybridstore-backup-work", daemon=True)
+        self._copier: threading.Thread | None = None
+        if backup.mirror_url is not None:
+            mirror = Mirror(self._repository, backup.mirror_url)
+            self._copier = threading.Thread(
+                target=self._copy, args=(mirror,), name="hybridstore-backup-mirror", daemon=True
+            )
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
         self._worker.start()
+        if self._copier is not None:
+            self._copier.start()
 
     def close(self) -> None:
         """Wait for the end; ``stop`` must be set."""
         self._thread.join()
         self._work.put(None)
         self._worker.join()
+        if self._copier is not None:
+            self._copier.join()
         if self._lease is not None:
             self._lease.release()
 
@@ -116,9 +128,7 @@ class BackupService:
     def _run(self) -> None:
         earlier = read_condition(self._repository.base)
         if earlier is not None:  # what was proven stays proven
-            self._condition = msgspec.structs.replace(
-                self._condition, proven_us=earlier.proven_us, proven_seq=earlier.proven_seq
-            )
+            self._condition = earlier.proven_in(self._condition)
         delay_s = _RETRY_S
         while not self._stop.is_set():
             try:
@@ -269,6 +279,20 @@ class BackupService:
         if not self._stop.is_set():  # else some may have no copy yet
             self._copies.note_gone(files, now_us)
             self._tell(archives_us=now_us)
+
+    # -- the thread that copies ---------------------------------------------------------------------------------
+
+    def _copy(self, mirror: Mirror) -> None:
+        pause_s = self._archives_every_s
+        while not self._stop.wait(pause_s):
+            pause_s = self._archives_every_s
+            now_us = self._clock.now_us()
+            try:
+                if mirror.sync(now_us, self._stop.is_set).finished:
+                    self._tell(mirrored_us=now_us, mirror_error=None)
+            except Exception as error:  # noqa: BLE001  whatever it is: told, and tried again
+                self._fail(error, "mirror_error")
+                pause_s = max(_RETRY_MAX_S, pause_s)
 
     # -- what is told -------------------------------------------------------------------------------------------
 

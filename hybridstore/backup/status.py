@@ -29,9 +29,9 @@ def backup_status(repository: Repository, now_us: int, last_seq: int | None = No
 
     Returns:
         base; state (``running``: a process ships the store; ``off``); pid; epoch; epochs (how many chains there are);
-        last_full_backup, last_incremental_backup, safe_until, last_proven_restore, archives_copied_at (ISO 8601, None
-        where there is none); last_commit (its number); lag_ms; fulls; segments; size_bytes; warning (a sentence, or
-        None).
+        last_full_backup, last_incremental_backup, safe_until, last_proven_restore, archives_copied_at, mirrored_at (ISO
+        8601, None where there is none); last_commit (its number); lag_ms; fulls; segments; size_bytes; warning (a
+        sentence, or None).
     """
     condition = read_condition(repository.base)
     files = repository.files()
@@ -50,6 +50,7 @@ def backup_status(repository: Repository, now_us: int, last_seq: int | None = No
         "last_commit": condition.seq if condition else None,
         "last_proven_restore": _iso(condition.proven_us) if condition else None,
         "archives_copied_at": _iso(condition.archives_us) if condition else None,
+        "mirrored_at": _iso(condition.mirrored_us) if condition else None,
         "lag_ms": condition.lag_ms if condition else None,
         "fulls": len(fulls),
         "segments": len(segments),
@@ -64,7 +65,7 @@ def backup_status(repository: Repository, now_us: int, last_seq: int | None = No
         found["epochs"] = len(repository.epochs())
     except BackupCorrupt as error:
         return {**found, "warning": str(error)}
-    failed = None if condition is None else condition.error or condition.work_error
+    failed = None if condition is None else condition.error or condition.work_error or condition.mirror_error
     return {**found, "warning": _warning(found, failed, now_us, last_seq)}
 
 

@@ -64,6 +64,8 @@ BACKUP = {
     "mark": "Give the present a name, to restore it by later.",
 }
 """Commands of ``hybridstore backup``, likewise."""
+FETCH = "Bring copies of backups from an object store into a folder; restore from it with --from."
+"""And the one from cli/fetch.py."""
 for _name, _what in COMMANDS.items():
     app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
 _retention = cyclopts.App(
@@ -80,6 +82,7 @@ _backup = cyclopts.App(name="backup", help="Backups, restores to any moment, and
 for _name, _what in BACKUP.items():
     _function = "list_" if _name == "list" else _name
     _backup.command(f"hybridstore.cli.backup:{_function}", name=_name, help=_what)
+_backup.command("hybridstore.cli.fetch:fetch", name="fetch", help=FETCH)
 app.command(_backup)
 
 

@@ -44,10 +44,10 @@ def test_what_is_put_is_given_back(url: str) -> None:
     store.put_new(NAME, CONTENT, digest(CONTENT))
     assert store.get(NAME, len(CONTENT), digest(CONTENT)) == CONTENT
     store.check(NAME, len(CONTENT))
-    assert list(store.names("archives")) == [NAME], "nothing is left of the probe"
+    assert store.sizes("archives") == {NAME: len(CONTENT)}, "nothing is left of the probe"
     assert store.place(NAME) == f"{url}/{NAME}"
     assert (store.delete(NAME), store.delete(NAME)) == (True, False)
-    assert list(store.names("archives")) == []
+    assert store.sizes("archives") == {}
 
 
 def test_an_object_in_a_folder_is_on_its_device_with_its_folders(
@@ -109,7 +109,7 @@ def test_a_store_that_overwrites_is_refused_before_it_gets_anything(server: Obje
     with pytest.raises(MoveFailed, match="ignores If-None-Match"):
         ObjectStore(server.url).put_new(NAME, CONTENT, digest(CONTENT))
     server.fault = None
-    assert list(ObjectStore(server.url).names("")) == []
+    assert ObjectStore(server.url).sizes("") == {}
 
 
 def test_a_store_that_answers_ranges_wrongly_is_refused(server: ObjectServer) -> None:
@@ -146,7 +146,7 @@ def test_a_store_that_does_not_answer_is_an_error_that_names_it(server: ObjectSe
         lambda: store.get(NAME, 1, digest(b"x")),
         lambda: store.check(NAME, 1),
         lambda: store.delete(NAME),
-        lambda: list(store.names("")),
+        lambda: store.sizes(""),
     ):
         with pytest.raises(ArchiveUnreachable) as unreachable:
             ask()
@@ -158,7 +158,7 @@ def test_a_store_that_does_not_answer_is_an_error_that_names_it(server: ObjectSe
 
 @pytest.mark.parametrize("url", ["", "nonsense", "s9://bucket/x", "archive/of/one", "Memory:///x"])
 def test_what_is_no_url_of_a_store_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="archive_url"):
+    with pytest.raises(ConfigError, match="no URL for objects"):
         object_store(url)
 
 

@@ -37,7 +37,7 @@ def files_of(database: DatabaseManager) -> list[ArchiveFile]:
 
 
 def objects_of(server: ObjectServer) -> set[str]:
-    return set(ObjectStore(server.url).names(""))
+    return set(ObjectStore(server.url).sizes(""))
 
 
 def evict(database: DatabaseManager, *, certain: bool = True) -> int:
