@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from hybridstore.config import Settings
+from hybridstore.errors import StoreCorrupt
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.desk import Desk
 from hybridstore.hot.known import Known, Need
@@ -76,6 +77,12 @@ class StoreParts(Desk):
 
             self._backups = BackupManager(self.database.config, self._settings.backup, self.database.clock)
         return self._backups
+
+    def _offering(self, error: StoreCorrupt) -> StoreCorrupt:
+        """Return what to say of a damaged store: also to which moment its backups would take it back."""
+        from hybridstore.backup.healing import offering
+
+        return offering(error, self.backups.repository)
 
     def _close_parts(self) -> None:
         """Close those that hold something open."""

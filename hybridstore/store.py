@@ -19,6 +19,7 @@ from hybridstore.config import (
     RetentionPolicy,
     load_settings,
 )
+from hybridstore.errors import StoreCorrupt
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.database import DatabaseManager
@@ -98,12 +99,15 @@ class HybridStore(StoreParts):
         """
         with self._opening:  # who comes second waits for the schema, too
             if not self.database.is_open:
-                self.database.open()
                 try:
-                    self.schema.initialize()
-                except BaseException:
-                    self.database.shutdown()
-                    raise
+                    self.database.open()
+                    try:
+                        self.schema.initialize()
+                    except BaseException:
+                        self.database.shutdown()
+                        raise
+                except StoreCorrupt as error:
+                    raise self._offering(error) from error
                 if self._settings.maintenance.mode == "auto":
                     from hybridstore.operations.supervisor import Supervisor
 

@@ -22,7 +22,7 @@ from hybridstore.errors import ArchiveCorrupt
 
 FETCHES_MAX = 8
 """Files fetched at a time: an object store takes its time for each, and does many at once."""
-_HINT = "put the file back from a backup; its SHA-256 is in the manifest (archive_files)"
+_HINT = "hybridstore backup heal puts it back from the backups"
 _log = logging.getLogger(__name__)
 
 

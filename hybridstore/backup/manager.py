@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -18,12 +17,13 @@ from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
 from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
 from hybridstore.backup.expirer import ExpiryReport, expire
 from hybridstore.backup.full import OnProgress, make_full
+from hybridstore.backup.healing import Wound, find_wounds, heal
 from hybridstore.backup.in_place import restore_in_place
 from hybridstore.backup.mirror import Mirror
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.points import RestorePlan, RestorePoint, plan_restore, restore_points
 from hybridstore.backup.repository import Repository, has_full
-from hybridstore.backup.requests import ask_for_full
+from hybridstore.backup.requests import have_full_made, wait_until_shipped
 from hybridstore.backup.restore import RestoreResult, restore
 from hybridstore.backup.service import BackupService
 from hybridstore.backup.shipper import Shipper, lock_repository
@@ -31,11 +31,11 @@ from hybridstore.backup.target import Mark, add_mark, parse_target, read_marks
 from hybridstore.backup.verification import BackupVerification, Level, verify_backups
 from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import BackupConfig, DatabaseConfig
-from hybridstore.errors import BackupError, InvalidValue, NotFound, StoreBusy
+from hybridstore.errors import InvalidValue, NotFound, StoreBusy
 from hybridstore.hot.copying import live_position
 
 _log = logging.getLogger("hybridstore")
-_ASK_EVERY_S = 0.1
+_WAIT_S = 3600.0
 
 
 class BackupManager:
@@ -88,7 +88,7 @@ class BackupManager:
             stop.set()
             service.close()
 
-    def create_full(self, progress: OnProgress | None = None, *, wait_s: float = 3600.0) -> Full:
+    def create_full(self, progress: OnProgress | None = None, *, wait_s: float = _WAIT_S) -> Full:
         """Make a full backup now, archived files included. Where a process backs the store up, it does.
 
         Args:
@@ -107,7 +107,7 @@ class BackupManager:
         try:
             shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
         except StoreBusy:
-            return self._have_made(wait_s)
+            return have_full_made(self.repository, wait_s)
         try:
             full = self._make_full(shipper, progress)
         finally:
@@ -129,9 +129,9 @@ class BackupManager:
         try:
             shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
         except StoreBusy:
-            seq = self._wait_until_shipped()
+            seq = wait_until_shipped(self.config, self.repository)
             if not has_full(self.repository, self.repository.epochs()[-1].epoch):
-                self._have_made(wait_s=3600.0)  # of a chain that was begun just now
+                have_full_made(self.repository, _WAIT_S)  # of a chain that was begun just now
             return seq
         try:
             if not has_full(self.repository, shipper.epoch):  # of a chain that was begun just now
@@ -186,6 +186,29 @@ class BackupManager:
             return expire(self.repository, days, now_us, dry_run=True)
         with lock_repository(self.repository):
             return expire(self.repository, days, now_us)
+
+    def heal(
+        self, *, dry_run: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> list[Wound]:
+        """Put back every archived file that is gone or damaged and of which the backups have a copy.
+
+        Whoever backs the store up does it by itself: at once for one that is gone, once a day for one that went bad.
+
+        Args:
+            dry_run: Only say what is wrong.
+            progress: Called with how many files were read, and how many there are.
+
+        Returns:
+            Everything that was wrong, and whether it was put back.
+
+        Raises:
+            StorageFull: There is no space.
+            StoreError: The store cannot be read.
+        """
+        self._require_store()
+        copies, (_, files) = ArchiveCopies(self.base), kept_files(self.config)
+        wounds = find_wounds(self.config, copies, files, thorough=True, on_file=progress)
+        return wounds if dry_run else heal(self.config, self._clock, copies, wounds)
 
     # -- using them ---------------------------------------------------------------------------------------------
 
@@ -350,37 +373,3 @@ class BackupManager:
         told = None if progress is None else partial(progress, "archives")
         copies.keep_missing(self.config.root, files, told)
         copies.note_gone(files, self._clock.now_us())
-
-    def _have_made(self, wait_s: float) -> Full:
-        """Ask the process that backs the store up, and wait for it."""
-        request, end_s = ask_for_full(self.base), time.monotonic() + wait_s
-        while request.exists():
-            if time.monotonic() > end_s:
-                request.unlink(missing_ok=True)
-                raise BackupError(
-                    f"the process that backs the store up made no copy in {wait_s:g} s{self._its_words()}",
-                    operation="make a full backup",
-                    path=str(self.base),
-                )
-            time.sleep(_ASK_EVERY_S)
-        made = [
-            self.repository.read_full(one.path) for one in self.repository.files() if one.named.kind == "full"
-        ]
-        return max(made, key=lambda full: (full.created_us, full.seq))
-
-    def _wait_until_shipped(self, wait_s: float = 60.0) -> int:
-        position, end_s = live_position(self.config), time.monotonic() + wait_s
-        while (condition := read_condition(self.base)) is None or condition.seq < position.seq:
-            if time.monotonic() > end_s:
-                raise BackupError(
-                    f"commit {position.seq} was not shipped in {wait_s:g} s{self._its_words()}",
-                    operation="back up",
-                    path=str(self.base),
-                )
-            time.sleep(_ASK_EVERY_S)
-        return condition.seq
-
-    def _its_words(self) -> str:
-        condition = read_condition(self.base)
-        said = condition and (condition.error or condition.work_error)
-        return f": {said}" if said else ""

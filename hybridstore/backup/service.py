@@ -10,19 +10,19 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from hybridstore.archive.leases import Lease, take_lease
-from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
+from hybridstore.backup.archive_copies import ArchiveCopies, KeptFile, kept_files
 from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
 from hybridstore.backup.drill import drill
 from hybridstore.backup.expirer import expire
 from hybridstore.backup.full import OnProgress, make_full
-from hybridstore.backup.healing import heal
+from hybridstore.backup.healing import find_wounds, heal
 from hybridstore.backup.log_reader import GapError
 from hybridstore.backup.mirror import Mirror
 from hybridstore.backup.pieces import Full
@@ -48,6 +48,8 @@ _RETRY_MAX_S = 30.0
 _SHIP_WAIT_S = 60.0
 _LEASE_DAYS = 2.0
 _LEASE_EVERY_S = 3600.0
+_SCRUB_EVERY_S = 86_400.0
+"""A file whose content went bad is found within so long, or by who reads it."""
 
 OnError = Callable[[Exception], None]
 
@@ -96,6 +98,7 @@ class BackupService:
         self._looks = 0
         self._archives_every_s = archives_every_s
         self._looked_s = self._leased_s = -_LEASE_EVERY_S
+        self._scrubbed_s = -_SCRUB_EVERY_S
         self._lease: Lease | None = None
         self._thread = threading.Thread(target=self._run, name="hybridstore-backup", daemon=True)
         self._worker = threading.Thread(target=self._do_work, name="hybridstore-backup-work", daemon=True)
@@ -215,12 +218,18 @@ class BackupService:
         fulls = self._fulls(epoch)
         newest_us = max((full.created_us for full in fulls), default=None)
         interval_us = self._backup.full_backup_interval_hours * _HOUR_US
-        self._keep_archives()
+        failed: HybridStoreError | None = None
+        try:
+            self._keep_archives()
+        except HybridStoreError as error:  # one file that is damaged keeps nothing else from being backed up
+            failed = error
         if newest_us is None or asked or self._clock.now_us() - newest_us >= interval_us:
             self._make_full(epoch, first=not fulls)
             expire(self._repository, self._backup.keep_full_backups_days, self._clock.now_us())
         for request in asked:
             answer_request(request)
+        if failed is not None:
+            raise failed
 
     def _fulls(self, epoch: int) -> list[Full]:
         found = []
@@ -273,12 +282,27 @@ class BackupService:
             if self._lease is not None:
                 self._lease.release()
             self._lease, self._leased_s = lease, time.monotonic()
-        for file in heal(self._config, self._clock, self._copies, files):
-            self._on_gap(f"{file.path} was gone and is put back from the backups")
-        self._copies.keep_missing(root, files, stop=self._stop.is_set)
-        if not self._stop.is_set():  # else some may have no copy yet
-            self._copies.note_gone(files, now_us)
-            self._tell(archives_us=now_us)
+        try:
+            self._copies.keep_missing(root, files, stop=self._stop.is_set)
+            if not self._stop.is_set():  # else some may have no copy yet
+                self._copies.note_gone(files, now_us)
+                self._tell(archives_us=now_us)
+        finally:
+            self._heal(files)
+
+    def _heal(self, files: Sequence[KeptFile]) -> None:
+        """Put back what is gone; once a day every file is read for it."""
+        thorough = time.monotonic() - self._scrubbed_s >= _SCRUB_EVERY_S
+        if thorough:
+            self._scrubbed_s = time.monotonic()
+        wounds = find_wounds(self._config, self._copies, files, thorough=thorough, stop=self._stop.is_set)
+        failed: BackupCorrupt | None = None
+        for wound in heal(self._config, self._clock, self._copies, wounds):
+            failed = failed or wound.error
+            if wound.is_healed:
+                self._on_gap(f"{wound.file.path} was {wound.wrong} and is put back from the backups")
+        if failed is not None:
+            raise failed
 
     # -- the thread that copies ---------------------------------------------------------------------------------
 

@@ -61,6 +61,8 @@ BACKUP = {
     "named.",
     "restore": "Put the whole store back as it was at a moment: hot rows, manifest and archived files.",
     "expire": "Delete what no moment of the last days needs, see keep_full_backups_days; with --dry-run only show it.",
+    "heal": "Put archived files back that are gone or damaged. Exit code 1: some are still wrong; they are "
+    "named.",
     "mark": "Give the present a name, to restore it by later.",
 }
 """Commands of ``hybridstore backup``, likewise."""

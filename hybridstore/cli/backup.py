@@ -20,6 +20,7 @@ from hybridstore.schema.types import moment
 
 if TYPE_CHECKING:
     from hybridstore.backup.full import OnProgress
+    from hybridstore.backup.healing import Wound
     from hybridstore.backup.manager import BackupManager
     from hybridstore.backup.points import RestorePoint
 
@@ -218,6 +219,32 @@ def expire(
     console.print(f"{len(report.files):,} files, {report.size_bytes:,} bytes {done}")
 
 
+def heal(
+    *,
+    root: Root = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only show what is wrong.")] = False,
+    json: Json = False,
+) -> None:
+    """Put archived files back that are gone or damaged. Exit code 1: some are still wrong; they are named."""
+    manager = _manager(existing_root(root))
+    with _progress(json) as progress:
+        wounds = manager.heal(dry_run=dry_run, progress=lambda done, total: progress("reading", done, total))
+    healed = sum(wound.is_healed for wound in wounds)
+    if json:
+        write_text(json_text({"files": [_told_of(wound) for wound in wounds]}), None)
+    else:
+        console = Console()
+        for wound in wounds:
+            known = "there is a copy of it" if wound.has_copy else "the backups have no copy of it"
+            why = str(wound.error) if wound.error else "it was put back" if wound.is_healed else known
+            console.print(
+                f"{wound.wrong}: {escape(f'{wound.file.path}: {why}')}", highlight=False, soft_wrap=True
+            )
+        console.print(f"{len(wounds):,} files are wrong, {healed:,} were put back", highlight=False)
+    if healed < len(wounds):
+        sys.exit(1)
+
+
 def mark(
     name: Annotated[str, Parameter(help="The name; it begins with a letter.")],
     *,
@@ -271,6 +298,16 @@ def _told(point: RestorePoint) -> dict[str, Any]:
         **point.to_dict(),
         "from": moment(point.ts_first_us).isoformat(),
         "to": moment(point.ts_last_us).isoformat(),
+    }
+
+
+def _told_of(wound: Wound) -> dict[str, Any]:
+    return {
+        "path": wound.file.path,
+        "wrong": wound.wrong,
+        "has_copy": wound.has_copy,
+        "healed": wound.is_healed,
+        "error": None if wound.error is None else str(wound.error),
     }
 
 

@@ -273,7 +273,7 @@ def test_a_file_that_is_gone_is_put_back_and_noted(root: Path) -> None:
             time.sleep(0.01)
         stop.set()
         service.close()
-        assert said == [f"{file.relative_to(root).as_posix()} was gone and is put back from the backups"]
+        assert said == [f"{file.relative_to(root).as_posix()} was missing and is put back from the backups"]
         assert file.read_bytes() == content
         assert store.retention.history(1)[0].action == "heal"
         assert store.sql("SELECT count(*) FROM market_trades").rows() == [(100,)]
