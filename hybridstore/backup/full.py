@@ -15,6 +15,7 @@ import zstandard
 from hybridstore.backup.framing import encode_note
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.repository import Repository
+from hybridstore.clock import SECOND_US
 from hybridstore.config import BackupConfig, DatabaseConfig
 from hybridstore.durable import (
     PRIVATE_FILE_MODE,
@@ -24,6 +25,7 @@ from hybridstore.durable import (
     telling_failures,
     write_file,
 )
+from hybridstore.errors import BackupCorrupt
 from hybridstore.hot.copying import Copied, copy_database, prove_database
 
 _LEVEL = 3
@@ -182,3 +184,35 @@ class _Hashed:
             if kind is None:
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def readable_fulls(repository: Repository, epoch: int | None = None) -> list[Full]:
+    """Return what is said of full copies. One that cannot be read does not count: a proof names it.
+
+    Args:
+        repository: The backups.
+        epoch: Of this chain; None means of all.
+    """
+    found = []
+    for one in repository.files():
+        if one.named.kind == "full" and epoch in (None, one.named.epoch):
+            with suppress(BackupCorrupt):
+                found.append(repository.read_full(one.path))
+    return found
+
+
+def is_full_due(repository: Repository, backup: BackupConfig, now_us: int) -> bool:
+    """Say whether the newest chain has no full copy, or one that is older than the interval.
+
+    Args:
+        repository: The backups.
+        backup: Their settings.
+        now_us: The time, us UTC.
+
+    Raises:
+        BackupCorrupt: Nothing says which chains there are.
+    """
+    epochs = repository.epochs()
+    fulls = readable_fulls(repository, epochs[-1].epoch) if epochs else []
+    newest_us = max((full.created_us for full in fulls), default=None)
+    return newest_us is None or now_us - newest_us >= backup.full_backup_interval_hours * 3_600 * SECOND_US

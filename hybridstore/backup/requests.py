@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import suppress
 from pathlib import Path
 
 from hybridstore.backup.condition import read_condition
+from hybridstore.backup.full import readable_fulls
 from hybridstore.backup.pieces import Full
 from hybridstore.backup.repository import Repository
 from hybridstore.config import DatabaseConfig
 from hybridstore.durable import make_directories, telling_failures, write_file
-from hybridstore.errors import BackupCorrupt, BackupError
+from hybridstore.errors import BackupError
 from hybridstore.hot.copying import live_position
 
 _FOLDER = "requests"
@@ -86,12 +86,7 @@ def have_full_made(repository: Repository, wait_s: float) -> Full:
                 path=str(base),
             )
         time.sleep(_ASK_EVERY_S)
-    made = []
-    for one in repository.files():
-        if one.named.kind == "full":
-            with suppress(BackupCorrupt):  # an older one, which verify names
-                made.append(repository.read_full(one.path))
-    return max(made, key=lambda full: (full.created_us, full.seq))
+    return max(readable_fulls(repository), key=lambda full: (full.created_us, full.seq))
 
 
 def wait_until_shipped(config: DatabaseConfig, repository: Repository, wait_s: float = 60.0) -> int:

@@ -21,15 +21,14 @@ from hybridstore.backup.archive_copies import ArchiveCopies, KeptFile, kept_file
 from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
 from hybridstore.backup.drill import drill
 from hybridstore.backup.expirer import expire
-from hybridstore.backup.full import OnProgress, make_full
+from hybridstore.backup.full import OnProgress, is_full_due, make_full, readable_fulls
 from hybridstore.backup.healing import find_wounds, heal
 from hybridstore.backup.log_reader import GapError
 from hybridstore.backup.mirror import Mirror
-from hybridstore.backup.pieces import Full
 from hybridstore.backup.repository import Repository
 from hybridstore.backup.requests import answer_request, open_requests
 from hybridstore.backup.shipper import Shipper
-from hybridstore.clock import SECOND_US, Clock
+from hybridstore.clock import Clock
 from hybridstore.config import BackupConfig, DatabaseConfig
 from hybridstore.errors import (
     BackupCorrupt,
@@ -40,7 +39,6 @@ from hybridstore.errors import (
     StoreMoved,
 )
 
-_HOUR_US = 3_600 * SECOND_US
 _TELL_EVERY_S = 1.0
 _ARCHIVES_EVERY_S = 10.0
 _RETRY_S = 1.0
@@ -215,33 +213,23 @@ class BackupService:
     def _work_once(self) -> None:
         asked = open_requests(self._repository.base)
         epoch = self._condition.epoch
-        fulls = self._fulls(epoch)
-        newest_us = max((full.created_us for full in fulls), default=None)
-        interval_us = self._backup.full_backup_interval_hours * _HOUR_US
+        due = is_full_due(self._repository, self._backup, self._clock.now_us())
         failed: HybridStoreError | None = None
         try:
             self._keep_archives()
         except HybridStoreError as error:  # one file that is damaged keeps nothing else from being backed up
             failed = error
-        if newest_us is None or asked or self._clock.now_us() - newest_us >= interval_us:
-            self._make_full(epoch, first=not fulls)
+        if due or asked:
+            self._make_full(epoch)
             expire(self._repository, self._backup.keep_full_backups_days, self._clock.now_us())
         for request in asked:
             answer_request(request)
         if failed is not None:
             raise failed
 
-    def _fulls(self, epoch: int) -> list[Full]:
-        found = []
-        for one in self._repository.files():
-            if one.named.kind == "full" and one.named.epoch == epoch:
-                with suppress(BackupCorrupt):  # verify names it; here it only does not count
-                    found.append(self._repository.read_full(one.path))
-        return found
-
-    def _make_full(self, epoch: int, *, first: bool) -> None:
+    def _make_full(self, epoch: int) -> None:
         now_us = self._clock.now_us()
-        if not first and self._backup.verify_backups:
+        if self._backup.verify_backups and readable_fulls(self._repository, epoch):
             try:
                 full = drill(
                     self._config,

@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from hybridstore.backup.round import back_up_once
+from hybridstore.clock import SystemClock
 from hybridstore.config import Settings, load_settings
 from hybridstore.operations.maintenance import WAIT_S, OnProgress, run_once
 from hybridstore.operations.service import serve
@@ -34,7 +36,7 @@ def run_foreground(
 
     Args:
         root: The store's folder.
-        once: Do one round and return.
+        once: Do one round, back the store up, and return.
         interval_s: Seconds between rounds; None means the configuration's.
         now: Plan as if it were this moment (ISO 8601 with a zone); only with ``once``.
         wait: Where another process maintains the store: wait for its end.
@@ -50,6 +52,8 @@ def run_foreground(
         if once:
             wait_s = WAIT_S if wait else 0.0
             on_report(run_once(settings, now_us=now_us, wait_s=wait_s, progress=progress, stop=stop.is_set))
+            if settings.backup.mode != "off" and now_us is None and not stop.is_set():
+                back_up_once(settings.database, settings.backup, SystemClock())
             return
         serve(
             settings,

@@ -210,3 +210,21 @@ def test_of_a_damaged_database_it_is_said_to_which_moment_it_can_go_back(
             balance = back.get_latest_balance("BTC")
             assert balance is not None
             assert balance.balance == 1
+
+
+def test_one_round_of_maintenance_backs_up_too(store: HybridStore, root: Path, run: Run) -> None:  # noqa: F811
+    with store:
+        store.record_balance_update("BTC", 5, 0, "test")
+        seq = store.get_system_status()["commit_seq"]
+    lost = archived(root)[0]
+    lost.unlink()
+    code, _, err = run("run", "--once", "--root", str(root))
+    assert (code, lost.exists()) == (0, True), err
+    assert store.backups.status()["last_commit"] >= seq
+    for path in ArchiveCopies(store.backups.base).paths():
+        path.unlink()
+    lost.unlink()
+    code, _, err = run("run", "--once", "--root", str(root))
+    assert (code, "missing" in err) == (1, True)
+    (root / "hybridstore.toml").write_text('[backup]\nmode = "off"\n')
+    assert run("run", "--once", "--root", str(root))[0] == 0
