@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
+from hybridstore.backup.claims import lock_repository
 from hybridstore.backup.condition import BackupCondition, read_condition, write_condition
 from hybridstore.backup.expirer import ExpiryReport, expire
 from hybridstore.backup.full import OnProgress, make_full
@@ -26,13 +27,14 @@ from hybridstore.backup.repository import Repository, has_full
 from hybridstore.backup.requests import have_full_made, wait_until_shipped
 from hybridstore.backup.restore import RestoreResult, restore
 from hybridstore.backup.service import BackupService
-from hybridstore.backup.shipper import Shipper, lock_repository
+from hybridstore.backup.shipper import Shipper
 from hybridstore.backup.target import Mark, add_mark, parse_target, read_marks
 from hybridstore.backup.verification import BackupVerification, Level, verify_backups
 from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import BackupConfig, DatabaseConfig
 from hybridstore.errors import InvalidValue, NotFound, StoreBusy
 from hybridstore.hot.copying import live_position
+from hybridstore.hot.shipped_mark import unmark_shipped
 
 _log = logging.getLogger("hybridstore")
 _WAIT_S = 3600.0
@@ -114,6 +116,13 @@ class BackupManager:
             self._end(shipper)
         self._mirror()
         return full
+
+    def begin_anew(self) -> None:
+        """Let backups begin in a folder that is empty and held some before: they are gone for good.
+
+        Without this call a ``backup_base_path`` that is empty is taken for the mount point of a disk that is not there.
+        """
+        unmark_shipped(self.config.root)
 
     def create_incremental(self) -> int:
         """Ship what was committed since the last backup. Where a process backs the store up, that is done already.

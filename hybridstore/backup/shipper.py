@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import filelock
-import msgspec
-
 from hybridstore.backup.batch import Batch, encode, join
+from hybridstore.backup.claims import lock_repository, refuse_unmounted, words
 from hybridstore.backup.commits import ClockRow
 from hybridstore.backup.framing import encode_head
 from hybridstore.backup.last_chain import find_end
@@ -19,11 +17,11 @@ from hybridstore.backup.log_reader import GapError, LogReader, Read, place_now, 
 from hybridstore.backup.newest import Newest, NewestFile
 from hybridstore.backup.patience import Patience
 from hybridstore.backup.pieces import NO_SHA256, Epoch, LogPosition, Segment, Tail, sha256_of
-from hybridstore.backup.repository import LOCK_NAME, Repository
+from hybridstore.backup.repository import Repository
 from hybridstore.backup.tail import TailFile
 from hybridstore.clock import Clock as TimeSource
 from hybridstore.config import BackupConfig, DatabaseConfig
-from hybridstore.durable import PRIVATE_FILE_MODE, make_directories, telling_failures
+from hybridstore.durable import telling_failures
 from hybridstore.errors import BackupCorrupt, StorageFailure, StorageFull, StoreBusy
 from hybridstore.hot.log_pin import LogPin
 from hybridstore.hot.shipped_mark import mark_shipped
@@ -54,6 +52,7 @@ class Shipper:
     Raises:
         StoreBusy: Another process ships this store, or writes to this folder.
         ConfigError: The folder holds another store's backups.
+        BackupError: A folder of another disk is empty, and held backups of this store.
         StoreError: The store cannot be read.
     """
 
@@ -78,6 +77,7 @@ class Shipper:
         """How long writers were held the last times, ms."""
         self._newest = NewestFile(repository.base)
         self._unsure: set[Path] = set()
+        refuse_unmounted(config, backup)
         self._lock = lock_repository(repository)
         try:
             self._pin = LogPin(config)
@@ -177,8 +177,7 @@ class Shipper:
                 self._begin_epoch(self._next_epoch(len(epochs) + 1, error.message))
         self._tell_newest()
         with telling_failures("begin to ship", self._config.root):
-            said = {"to": str(self._repository.base), "epoch": self.epoch}
-            mark_shipped(self._config.root, msgspec.json.encode(said))
+            mark_shipped(self._config.root, words(self._repository.base))
 
     def _resume(self, epoch: int) -> None:
         end = find_end(self._repository, epoch)
@@ -356,31 +355,3 @@ class Shipper:
 
     def _frames_of(self, size_mb: int) -> int:
         return size_mb * _MIB // self._pin.page_bytes
-
-
-def lock_repository(repository: Repository) -> filelock.BaseFileLock:
-    """Take the folder of backups: two that write to it would mix two chains.
-
-    Args:
-        repository: The backups.
-
-    Returns:
-        The lock, held.
-
-    Raises:
-        StoreBusy: Another process has it.
-        StorageFailure: The folder cannot be written.
-    """
-    with telling_failures("begin to ship", repository.base):
-        make_directories(repository.base)
-        lock = filelock.FileLock(repository.base / LOCK_NAME, mode=PRIVATE_FILE_MODE)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise StoreBusy(
-                "another process writes backups to this folder",
-                operation="begin to ship",
-                path=str(repository.base),
-                hint="one shipper a store: it is done there; this one is not needed",
-            ) from None
-    return lock

@@ -40,10 +40,16 @@ def now(
         bool,
         Parameter(negative="", help="Only ship what was committed since the last backup; no full copy."),
     ] = False,
+    begin_anew: Annotated[
+        bool,
+        Parameter(negative="", help="Also where the folder of the backups is empty and held some before."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Back the store up now: a full copy, or with --incremental what was committed since the last."""
     manager = _manager(existing_root(root))
+    if begin_anew:
+        manager.begin_anew()
     if incremental:
         seq = manager.create_incremental()
         _tell(json, {"last_commit": seq}, f"every commit up to {seq} is safe in {manager.base}")

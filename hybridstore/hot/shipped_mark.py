@@ -29,6 +29,21 @@ def mark_shipped(root: Path, said: bytes) -> None:
         write_file(path, said)
 
 
+def shipped_to(root: Path) -> bytes | None:
+    """Return what was said when the log was last begun to be backed up; None where it never was.
+
+    Args:
+        root: The store's folder.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        return (root / SHIPPED_NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def is_shipped(root: Path) -> bool:
     """Say whether the log of a store is backed up.
 

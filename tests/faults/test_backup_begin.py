@@ -14,8 +14,9 @@ from hybridstore.backup.repository import has_full
 from hybridstore.backup.restore import restore
 from hybridstore.backup.verification import verify_backups
 from hybridstore.config import DATABASE_NAME
-from hybridstore.errors import BackupCorrupt
+from hybridstore.errors import BackupCorrupt, BackupError
 from hybridstore.hot.copying import content_sha256
+from hybridstore.hot.shipped_mark import unmark_shipped
 from tests.faults.failing_target import Shipping
 
 
@@ -73,7 +74,6 @@ _SPOILT: dict[str, tuple[Callable[[Path], None], int]] = {
     "the end of the tail is damaged": (_flip("*.tail", -3), 1),
     "the segment is gone": (_delete("*.wal.zst"), 2),
     "the head of the segment is damaged": (_flip("*.wal.zst", 30), 2),
-    "everything is gone": (shutil.rmtree, 1),
 }
 
 
@@ -102,6 +102,27 @@ def test_a_shipper_goes_on(tmp_path: Path, spoilt: str) -> None:
         _assert_latest(shipping, tmp_path / "restored")
         if epoch == 1:
             assert not verify_backups(shipping.repository, "restore", shipping.config).problems
+    finally:
+        shipping.close()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_disk_that_is_not_there_gets_no_backups_of_the_next(tmp_path: Path, is_there: bool) -> None:  # noqa: FBT001
+    shipping = _prepared(tmp_path)
+    base = shipping.repository.base
+    try:
+        shutil.rmtree(base)
+        if is_there:
+            base.mkdir()
+        for _ in range(2):
+            with pytest.raises(BackupError, match="is its disk mounted"):
+                shipping.begin()
+            assert not base.exists() or not any(base.iterdir())
+        unmark_shipped(shipping.config.root)
+        assert shipping.begin().epoch == 1
+        shipping.full()
+        shipping.poll()
+        _assert_latest(shipping, tmp_path / "restored")
     finally:
         shipping.close()
 
