@@ -12,7 +12,7 @@ import msgspec
 from hybridstore.backup.archive_copies import ArchiveCopies
 from hybridstore.backup.expiry import plan_expiry
 from hybridstore.backup.repository import Repository
-from hybridstore.backup.stock import Stock, take_stock
+from hybridstore.backup.stock import Stock, take_stock, unnoted_copies
 from hybridstore.clock import DAY_US
 from hybridstore.durable import append_line, sha256_file, telling_failures
 from hybridstore.errors import BackupCorrupt
@@ -84,6 +84,12 @@ def expire(repository: Repository, keep_days: int, now_us: int, *, dry_run: bool
     found += [
         (copies.path(sha256), f"no moment since {moment(window_start_us).isoformat()} refers to it")
         for sha256 in copies.gone_before(window_start_us)
+    ]
+    unnoted = "it has no note, so it does not count"
+    found += [
+        (path, unnoted)
+        for path in unnoted_copies(repository)
+        if path.stat().st_mtime_ns // 1000 < window_start_us
     ]
     if found and not dry_run:
         for full in plan.relied_on:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from hybridstore.backup.repository import Found, Repository
 from hybridstore.errors import BackupCorrupt, NotRestorable
 
 _LOOKS_MAX = 10
+_NOTED_WITHIN_S = 600.0
 _HINT = "hybridstore backup verify says what can still be restored"
 
 
@@ -108,6 +111,22 @@ def _is_longer(frames: int, other: tuple[int, Link] | None, *, is_segment: bool)
     if other is None or frames != other[0]:
         return other is None or frames > other[0]
     return is_segment
+
+
+def unnoted_copies(repository: Repository) -> list[Path]:
+    """Return full copies without a note, which do not count: of a process that died before it, or it was deleted.
+
+    Args:
+        repository: The backups.
+    """
+    found = []
+    for path in repository.base.glob("[0-9]*/full/*.db*"):
+        with suppress(OSError):  # it has just expired
+            is_data = path.suffix != ".json" and not path.name.startswith(".")
+            is_old = time.time() - path.stat().st_mtime > _NOTED_WITHIN_S
+            if is_data and is_old and not path.with_name(f"{path.name}.json").exists():
+                found.append(path)
+    return sorted(found)
 
 
 def is_exact(stock: Stock, epoch: int, row: ClockRow, target: Target, *, followed: bool) -> bool:

@@ -17,7 +17,7 @@ from hybridstore.backup.newest import NEWEST_NAME
 from hybridstore.backup.points import RestorePoint, restore_points
 from hybridstore.backup.repository import REPOSITORY_NAME, Repository
 from hybridstore.backup.restore import restore_into
-from hybridstore.backup.stock import Stock, read_batch, take_stock
+from hybridstore.backup.stock import Stock, read_batch, take_stock, unnoted_copies
 from hybridstore.config import DatabaseConfig
 from hybridstore.durable import make_directories, sha256_file, telling_failures
 from hybridstore.errors import BackupCorrupt, BackupError, HybridStoreError
@@ -92,6 +92,9 @@ def verify_backups(
         if progress is not None:
             progress(size_bytes, total)
     restored_seq = 0
+    problems += [
+        f"{path}: it has no note (.json), so it does not count" for path in unnoted_copies(repository)
+    ]
     problems += _prove_owner(repository, stock)
     if level != "files":
         problems += _prove_chains(stock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -305,3 +306,20 @@ def test_a_damaged_copy_is_gone_around(store: HybridStore, tmp_path: Path) -> No
     assert result.exact
     assert balance(tmp_path / "restored") == 3
     assert not backups.verify().holds
+
+
+def test_a_copy_whose_note_was_deleted_is_told_and_expires(store: HybridStore) -> None:
+    store.backups.create_full()
+    record(store, 2)
+    full = store.backups.create_full()
+    data = store.backups.base / full.path
+    data.with_name(f"{data.name}.json").unlink()
+    assert store.backups.verify().holds, "it may be being made just now"
+    day_us = store.database.clock.now_us()
+    for age_days, expires in ((1, False), (40, True)):
+        at_s = (day_us - age_days * DAY_US) / 1e6
+        os.utime(data, (at_s, at_s))
+        (problem,) = store.backups.verify().problems
+        assert problem == f"{data}: it has no note (.json), so it does not count"
+        assert [one.path for one in store.backups.expire().files] == [full.path.as_posix()] * expires
+    assert store.backups.verify().holds
