@@ -86,6 +86,7 @@ def measure(size: Size) -> list[Figure]:
             *_beside_a_bot(root / "beside", sizes),
             *_log(root / "log", sizes),
             *_commits(root / "commits", sizes),
+            *_lags(root / "lags", sizes),
             *_holds(root / "holds", sizes),
             *_copies(root / "copies", sizes),
         ]
@@ -125,16 +126,13 @@ def _service(root: Path) -> Iterator[None]:
 
 
 def _beside_a_bot(folder: Path, sizes: Sizes) -> list[Figure]:
-    lags: list[float] = []
     single: list[tuple[float, float]] = []
     many: list[tuple[float, float]] = []
     for root in (folder / "with", folder / "without"):
         HybridStore(root).open().close()
     with _service(folder / "with"):
-        manager = BackupManager(_config(folder / "with"))
         for _ in range(sizes.rounds):
             single.append((_single(folder / "with", sizes), _single(folder / "without", sizes)))
-            lags.append(float(manager.status()["lag_ms"]))
             many.append((_many(folder / "with", sizes), _many(folder / "without", sizes)))
     ours, raw = (statistics.median(pair[side] for pair in single) for side in (0, 1))
     through, through_raw = (statistics.median(pair[side] for pair in many) for side in (0, 1))
@@ -158,14 +156,6 @@ def _beside_a_bot(folder: Path, sizes: Sizes) -> list[Figure]:
             limits=(Limit(of="ratio", at_least=0.9),),
             point="A7",
             note="raw: without",
-        ),
-        Figure(
-            name="a commit until it is in the backups",
-            unit="ms",
-            ours=statistics.median(lags),
-            limits=(Limit(of="ours", at_most=150),),
-            point="A6",
-            note="poll_interval_ms is 100",
         ),
     ]
 
@@ -299,6 +289,40 @@ def _commits(root: Path, sizes: Sizes) -> list[Figure]:
             limits=(Limit(of="ours", at_most=600),) if sizes.commits > 1_000 else (),
             point="A6",
             note=f"{sum(one.raw_bytes for one in segments) / stored:.0f} times smaller than its pages",
+        )
+    ]
+
+
+def _lags(root: Path, sizes: Sizes) -> list[Figure]:
+    """Write now and then, and look how long it takes until the shipper has it."""
+    stop, lags = threading.Event(), []
+    with HybridStore(root, config=_config(root)) as store:
+        shipper = Shipper(store.config, BackupConfig(), Repository(root / "backups"), SystemClock())
+
+        def ship() -> None:
+            while not stop.wait(BackupConfig().poll_interval_ms / 1000):
+                shipper.poll()
+
+        shipping = threading.Thread(target=ship)
+        shipping.start()
+        for number in range(sizes.writes // 4 + 1):
+            time.sleep(0.017 * (number % 7))
+            store.record_balance_update("BTC", number, 0, "websocket")
+            begun, seq = time.perf_counter(), shipper.clock_row.seq
+            while shipper.clock_row.seq == seq:
+                time.sleep(0.0005)
+            lags.append(time.perf_counter() - begun)
+        stop.set()
+        shipping.join()
+        shipper.close()
+    return [
+        Figure(
+            name="a commit until it is in the backups, longest",
+            unit="ms",
+            ours=max(lags) * 1000,
+            limits=(Limit(of="ours", at_most=150),),
+            point="A6",
+            note=f"of {len(lags)}, median {statistics.median(lags) * 1000:.0f} ms; poll_interval_ms is 100",
         )
     ]
 
