@@ -27,6 +27,7 @@ ORDER = (
     "move",
     "query",
     "backup",
+    "backup_log",
     "contention",
     "reads_under_load",
 )

@@ -198,7 +198,7 @@ def test_a_commit_that_was_shipped_in_part_is_gone_on_with(tmp_path: Path) -> No
         for _ in range(2):
             store.database.writer.call(write)
         fill(store, 3)
-        child = Child(tmp_path, "shipper", "shipper_process", str(config.root), "flushed", "1")
+        child = Child(tmp_path, "shipper", "shipper_process", str(config.root), "flushed", "1", str(1 << 40))
         child.process.wait(30)
         child.kill()
         with ships.shipping() as shipper:
