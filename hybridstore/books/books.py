@@ -7,6 +7,7 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 from hybridstore.books.lots import Lots, compute_account_lots
+from hybridstore.books.performance import Benchmark, Performance, measure
 from hybridstore.books.portfolio import EquityAt, Portfolio, equity, portfolio
 from hybridstore.books.position_at import PositionAt
 from hybridstore.books.positions import positions
@@ -183,6 +184,45 @@ class Books:
             prices=prices,
             max_price_age_s=max_price_age_s,
         )
+
+    def performance(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        base_currency: str = "USDT",
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        benchmark: Benchmark = None,
+        risk_free: float = 0.0,
+    ) -> Performance:
+        """Measure how an account did, from its snapshots of equity; deposits and withdrawals are taken out.
+
+        Args:
+            account: Whose.
+            base_currency: What its snapshots are priced in.
+            start: Only from this moment on; None means the first snapshot.
+            end: Only up to this moment; None means the last.
+            benchmark: A symbol of which there are candles, or a basket of several with their weights, bought once at
+                the start and held; None compares with nothing.
+            risk_free: Rate a year: 0.02 is two per cent.
+
+        Returns:
+            Every figure with its definition, exact sums of money, and the returns day by day.
+
+        Raises:
+            NotFound: There are not two snapshots to compare, or no candles of the benchmark.
+            InvalidValue: A weight, rate or moment is none.
+        """
+        with self._analytics.snapshot() as snapshot:
+            return measure(
+                snapshot,
+                account,
+                base_currency,
+                start=start,
+                end=end,
+                benchmark=benchmark,
+                risk_free=risk_free,
+            )
 
     def equity(
         self,

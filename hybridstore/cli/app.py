@@ -22,6 +22,7 @@ COMMANDS = {
     "query": "Ask one SQL question over hot rows and every archive, in one snapshot.",
     "positions": "Show positions with their profit, as they are or as they were at any moment.",
     "portfolio": "Show what an account is worth and what it depends on, now or at any moment.",
+    "performance": "Show how an account did, deposits and withdrawals taken out, and beside a benchmark.",
     "lots": "Show which lots sales disposed of and what they gained; with --csv: the tax export.",
     "reconcile": "Compare the ledger with every reported balance. Exit code 1: they part, or the books do not prove "
     "themselves.",

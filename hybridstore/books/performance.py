@@ -1,0 +1,225 @@
+"""How an account did, with deposits and withdrawals taken out, and beside a benchmark."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from hybridstore.books.figures import DAYS_A_YEAR, OBSERVATIONS_MIN, Measured, measured
+from hybridstore.errors import InvalidValue, NotFound
+from hybridstore.named_sql import load_named_sql
+from hybridstore.records import Record
+from hybridstore.schema.types import check_timestamp, moment
+
+if TYPE_CHECKING:
+    from hybridstore.analytics.snapshot import Snapshot
+
+STATEMENTS = load_named_sql("hybridstore.books", "figures.sql")
+_FIRST = datetime(1970, 1, 2, tzinfo=UTC)
+_RATE_MAX = 10.0
+_LAST = datetime(9999, 1, 1, tzinfo=UTC)
+Benchmark = str | Mapping[str, float] | None
+
+
+class Day(Record, frozen=True, gc=False):
+    """One day of an account, UTC.
+
+    Attributes:
+        day: Which.
+        ret: Its return, deposits and withdrawals taken out.
+        equity: What the account was worth at its end, in the base currency.
+        net_flow: Deposits less withdrawals of the day.
+        benchmark: The benchmark's return; None where it has none.
+    """
+
+    day: date
+    ret: float
+    equity: Decimal
+    net_flow: Decimal
+    benchmark: float | None
+
+
+class Performance(Record, frozen=True, gc=False):
+    """How an account did over some days.
+
+    Attributes:
+        account: Whose.
+        base_currency: What it is priced in.
+        start: First day.
+        end: Last day.
+        start_equity: What it was worth before the first day.
+        end_equity: What it was worth at the end of the last.
+        net_flow: Deposits less withdrawals between, exact.
+        profit: end_equity - start_equity - net_flow, exact.
+        benchmark: What it is compared with, in words; None: nothing.
+        risk_free: Rate a year.
+        annualisation: Days a year.
+        days_without_snapshot: Days of which nothing is known; their return counts on the next day that has a snapshot.
+        undefined_steps: Steps from an equity of nothing or less, which have no return.
+        figures: Every figure with its definition.
+        days: Day by day.
+    """
+
+    account: str
+    base_currency: str
+    start: date
+    end: date
+    start_equity: Decimal
+    end_equity: Decimal
+    net_flow: Decimal
+    profit: Decimal
+    benchmark: str | None
+    risk_free: float
+    annualisation: int
+    days_without_snapshot: int
+    undefined_steps: int
+    figures: tuple[Measured, ...]
+    days: tuple[Day, ...]
+
+    def value(self, name: str) -> float | None:
+        """Return the value of a figure.
+
+        Args:
+            name: Its name, for example ``sharpe``.
+
+        Raises:
+            NotFound: There is no such figure.
+        """
+        found = {one.figure.name: one.value for one in self.figures}
+        if name not in found:
+            near = difflib.get_close_matches(name, found, n=1)
+            raise NotFound(
+                f"there is no figure {name!r}", hint=f"did you mean {near[0]}?" if near else ", ".join(found)
+            )
+        return found[name]
+
+
+def figures_sql(returns: str) -> str:
+    """Return the question for every figure of some returns.
+
+    Args:
+        returns: A question for day, ret and bench.
+    """
+    return STATEMENTS["figures"].format(returns=returns)
+
+
+def measure(
+    snapshot: Snapshot,
+    account: str,
+    base_currency: str,
+    *,
+    start: object = None,
+    end: object = None,
+    benchmark: Benchmark = None,
+    risk_free: float = 0.0,
+    observations_min: int = OBSERVATIONS_MIN,
+) -> Performance:
+    """Measure how an account did, from its snapshots of equity.
+
+    Args:
+        snapshot: The moment to ask.
+        account: Whose.
+        base_currency: What its snapshots are priced in.
+        start: Only from this moment on; None means the first snapshot.
+        end: Only up to this moment; None means the last.
+        benchmark: A symbol of which there are candles, or a basket of several with their weights, bought once at the
+            start and held; None compares with nothing.
+        risk_free: Rate a year: 0.02 is two per cent.
+        observations_min: Days from which on a figure is told as of a year.
+
+    Returns:
+        What it did.
+
+    Raises:
+        NotFound: There are not two snapshots to compare, or no candles of the benchmark.
+        InvalidValue: A weight, rate or moment is none.
+    """
+    if not -1 < risk_free < _RATE_MAX:
+        raise InvalidValue(f"risk_free={risk_free!r}", hint="a rate a year: 0.02 is two per cent")
+    bounds = {"start_at": _bound(start, _FIRST), "end_at": _bound(end, _LAST)}
+    asked = {"account": account, "base_currency": base_currency, **bounds}
+    rows = snapshot.sql(STATEMENTS["account_days"], **asked).rows()
+    money = snapshot.sql(STATEMENTS["account_money"], **asked).rows()[0]
+    if not rows or money[0] == money[1]:
+        raise NotFound(
+            f"there are not two snapshots of {account!r} in {base_currency} to compare",
+            operation="measure performance",
+            hint="the maintenance process takes one a minute; record_portfolio_snapshot takes one now",
+        )
+    compared = _benchmark_days(snapshot, benchmark, money[0], money[1])
+    days = tuple(Day(day, ret, equity, flow, compared.get(day)) for day, ret, equity, flow, *_ in rows)
+    row = _figures_of(snapshot, days, risk_free)
+    start_equity, end_equity, net_flow = money[2:]
+    return Performance(
+        account=account,
+        base_currency=base_currency,
+        start=days[0].day,
+        end=days[-1].day,
+        start_equity=start_equity,
+        end_equity=end_equity,
+        net_flow=net_flow,
+        profit=end_equity - start_equity - net_flow,
+        benchmark=_in_words(benchmark),
+        risk_free=risk_free,
+        annualisation=DAYS_A_YEAR,
+        days_without_snapshot=sum(not is_seen for *_, is_seen, _ in rows),
+        undefined_steps=sum(undefined for *_, undefined in rows),
+        figures=measured(row, observations_min),
+        days=days,
+    )
+
+
+def _bound(value: object, default: datetime) -> datetime:
+    return default if value is None else moment(check_timestamp(value, "start or end"))
+
+
+def _benchmark_days(
+    snapshot: Snapshot, benchmark: Benchmark, first_at: datetime, last_at: datetime
+) -> dict[date, float]:
+    """Return the benchmark's return of each day that it has one of."""
+    if benchmark is None:
+        return {}
+    parts = {benchmark: 1.0} if isinstance(benchmark, str) else dict(benchmark)
+    if not parts or not all(weight > 0 for weight in parts.values()):
+        raise InvalidValue(f"benchmark={benchmark!r}", hint="give a symbol, or symbols with weights above 0")
+    # A week before: a symbol that had no candle on the last day has its last close.
+    since = datetime.combine(first_at.date() - timedelta(days=7), time(), UTC)
+    rows = snapshot.sql(
+        STATEMENTS["basket_days"],
+        symbols=list(parts),
+        weights=[float(weight) for weight in parts.values()],
+        since=since,
+        until=datetime.combine(last_at.date() + timedelta(days=1), time(), UTC),
+    ).rows()
+    found = {day: ret for day, ret in rows if ret is not None}
+    if not found:
+        raise NotFound(
+            f"there are no candles of {', '.join(parts)} from {since.date()} on",
+            operation="compare with a benchmark",
+            hint="record some with record_candles, or compare with another symbol",
+        )
+    return found
+
+
+def _figures_of(snapshot: Snapshot, days: tuple[Day, ...], risk_free: float) -> dict[str, float | None]:
+    answer = snapshot.sql(
+        figures_sql(STATEMENTS["given_returns"]),
+        days=[one.day for one in days],
+        returns=[one.ret for one in days],
+        benchmark=[one.benchmark for one in days],
+        risk_free=risk_free,
+        annualisation=float(DAYS_A_YEAR),
+    )
+    return dict(zip(answer.columns, answer.rows()[0], strict=True))
+
+
+def _in_words(benchmark: Benchmark) -> str | None:
+    if benchmark is None or isinstance(benchmark, str):
+        return benchmark
+    if len(benchmark) == 1:
+        return next(iter(benchmark))
+    whole = sum(benchmark.values())
+    return ", ".join(f"{weight / whole:.0%} {symbol}" for symbol, weight in benchmark.items())
