@@ -10,13 +10,16 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+import msgspec
+
 from hybridstore.archive.object_store import ObjectStore, object_store
-from hybridstore.backup.framing import decode_note
+from hybridstore.backup.framing import decode_note, encode_note
 from hybridstore.backup.mirror import FOLDER, NOTES, Notes, path_of
+from hybridstore.backup.newest import FETCHED_NAME
 from hybridstore.backup.pieces import Named, read_name
 from hybridstore.backup.repository import EPOCHS_NAMES
 from hybridstore.durable import PRIVATE_FILE_MODE, make_directories, telling_failures, write_file
-from hybridstore.errors import ArchiveCorrupt, BackupCorrupt, ConfigError, NotFound
+from hybridstore.errors import ArchiveCorrupt, BackupCorrupt, ConfigError, InvalidValue, NotFound
 from hybridstore.records import Record
 
 OnBytes = Callable[[int, int], None]
@@ -34,7 +37,6 @@ class Fetched(Record, frozen=True, gc=False):
         files: Files that were brought.
         size_bytes: Their size.
         kept: Files that were there already.
-        noted_us: When the newest of them was copied, us UTC.
     """
 
     base: str
@@ -42,7 +44,18 @@ class Fetched(Record, frozen=True, gc=False):
     files: int
     size_bytes: int
     kept: int
-    noted_us: int
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """Where a folder of backups was brought from: what was backed up last there it does not know.
+
+    Attributes:
+        url: Below which URL it was.
+        series: By what name.
+    """
+
+    url: str
+    series: str
 
 
 class _File(NamedTuple):
@@ -98,10 +111,17 @@ def fetch(
         NotFound: There are no backups, or no such series.
         BackupCorrupt: What says what belongs to it is damaged.
         ConfigError: The folder holds other backups.
+        InvalidValue: There are backups of several stores, and it is not said which are meant.
         ArchiveUnreachable: The store did not answer, or refused it.
         StorageFull: There is no space.
     """
     store, known = object_store(url), list_series(url)
+    if series is None and len({one.partition("-")[2] for one in known}) > 1:
+        raise InvalidValue(
+            "backups of several stores are below this URL",
+            operation="fetch backups",
+            hint=f"say which series is meant, the newest is the last: {', '.join(known)}",
+        )
     chosen = series or (known[-1] if known else None)
     if chosen is None or chosen not in known:
         raise NotFound(
@@ -127,7 +147,9 @@ def fetch(
             with telling_failures("fetch backups", base / name):
                 write_file(base / name, content)
     size_bytes = sum(file.size_bytes for file in brought)
-    return Fetched(str(base), chosen, len(brought), size_bytes, len(files) - len(brought), notes.taken_us)
+    with telling_failures("fetch backups", base):
+        write_file(base / FETCHED_NAME, encode_note(_Source(url, chosen)) + b"\n")
+    return Fetched(str(base), chosen, len(brought), size_bytes, len(files) - len(brought))
 
 
 def _newest_notes(store: ObjectStore, below: str, sizes: dict[str, int]) -> Notes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from hybridstore.backup.archive_copies import ArchiveCopies, KeptFile
+from hybridstore.backup.archive_copies import ArchiveCopies, KeptFile, kept_files
 from hybridstore.backup.chain import Target
 from hybridstore.backup.points import plan_restore
 from hybridstore.backup.repository import Repository
@@ -105,14 +105,20 @@ def heal(config: DatabaseConfig, clock: Clock, copies: ArchiveCopies, wounds: Se
         wounds: What is wrong.
 
     Returns:
-        The same, each with what came of it.
+        The same, each with what came of it; without those that do not count any more.
 
     Raises:
         StorageFull: There is no space.
         StoreError: The store cannot be written.
     """
     told = []
+    # One that does not count any more was merged, deleted or erased meanwhile: it is not to come back.
+    counting = (
+        {file.file_id for file in kept_files(config)[1] if file.replaced_seq is None} if wounds else set()
+    )
     for wound in wounds:
+        if wound.file.file_id not in counting:
+            continue
         try:
             told.append(wound._replace(is_healed=copies.put_back(config.root, wound.file)))
         except BackupCorrupt as error:  # on one file system both are one file with two names

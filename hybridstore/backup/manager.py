@@ -32,7 +32,7 @@ from hybridstore.backup.target import Mark, add_mark, parse_target, read_marks
 from hybridstore.backup.verification import BackupVerification, Level, verify_backups
 from hybridstore.clock import Clock, SystemClock
 from hybridstore.config import BackupConfig, DatabaseConfig
-from hybridstore.errors import InvalidValue, NotFound, StoreBusy
+from hybridstore.errors import BackupCorrupt, InvalidValue, NotFound, StoreBusy
 from hybridstore.hot.copying import live_position
 from hybridstore.hot.shipped_mark import unmark_shipped
 
@@ -356,7 +356,11 @@ class BackupManager:
         if self.backup.mirror_url is None:
             return
         now_us = self._clock.now_us()
-        Mirror(self.repository, self.backup.mirror_url).sync(now_us)
+        try:
+            Mirror(self.repository, self.backup.mirror_url).sync(now_us)
+        except BackupCorrupt as error:  # of an older one; everything else was copied
+            _log.warning("backup: %s", error)
+            return
         condition = read_condition(self.base)
         if condition is not None:
             write_condition(self.base, msgspec.structs.replace(condition, mirrored_us=now_us))

@@ -20,12 +20,11 @@ from hybridstore.archive.object_store import ObjectStore, object_store
 from hybridstore.backup.archive_copies import ArchiveCopies
 from hybridstore.backup.expirer import expired_paths
 from hybridstore.backup.framing import encode_note
-from hybridstore.backup.newest import NEWEST_NAME
-from hybridstore.backup.pieces import sha256_of
+from hybridstore.backup.pieces import read_name, sha256_of
 from hybridstore.backup.repository import EPOCHS_NAMES, REPOSITORY_NAME, Repository
 from hybridstore.backup.target import MARKS_NAME
-from hybridstore.durable import telling_failures
-from hybridstore.errors import ArchiveCorrupt, BackupError, MoveFailed
+from hybridstore.durable import sha256_file, telling_failures
+from hybridstore.errors import ArchiveCorrupt, BackupCorrupt, BackupError, MoveFailed, StorageFailure
 from hybridstore.records import Record
 
 FOLDER = "backups"
@@ -35,7 +34,7 @@ PART_BYTES = 64 << 20
 """A larger file becomes several objects: none is ever in memory as a whole."""
 _LISTED_FOR_S = 86_400.0
 _NOTES_KEPT = 3
-_NOTED = (REPOSITORY_NAME, *EPOCHS_NAMES, MARKS_NAME, NEWEST_NAME)
+_NOTED = (REPOSITORY_NAME, *EPOCHS_NAMES, MARKS_NAME)
 _PART = re.compile(r"(?P<path>.+)\.part(?P<number>\d{4})")
 
 
@@ -101,6 +100,7 @@ class Mirror:
         self._series = ""
         self._listed_s = -_LISTED_FOR_S
         self._noted: dict[str, bytes] = {}
+        self._damaged: set[str] = set()
 
     def sync(
         self,
@@ -120,24 +120,34 @@ class Mirror:
 
         Raises:
             ArchiveUnreachable: The store did not answer, or refused it; the next call goes on.
+            BackupCorrupt: A file of the backups is damaged; it was not copied, everything else was.
             BackupError: It does not keep the promises that backups need.
             StorageFailure: A backup cannot be read.
         """
         if not self._repository.epochs():  # nothing was backed up yet
             return Mirrored(0, 0, 0, finished=True)
         try:
-            return self._sync(now_us, stop or (lambda: False), on_object or (lambda _done, _all: None))
+            done = self._sync(now_us, stop or (lambda: False), on_object or (lambda _done, _all: None))
         except MoveFailed as error:
             raise BackupError(error.message, operation="copy the backups", hint=error.hint) from error
         except BaseException:
             self._listed_s = -_LISTED_FOR_S  # nobody knows what came of the last one
             raise
+        if self._damaged:
+            first = min(self._damaged)
+            raise BackupCorrupt(
+                f"{len(self._damaged):,} files of the backups are damaged and were not copied, among them {first}",
+                operation="copy the backups",
+                path=str(self._repository.base / first),
+                hint="hybridstore backup verify names them all; a copy that was made before is still there",
+            )
+        return done
 
     def _sync(self, now_us: int, stop: Callable[[], bool], on_object: Callable[[int, int], None]) -> Mirrored:
         self._look()
         # Before the files: whoever fetches finds no file of a chain that is not told of.
-        put_bytes = self._note(now_us, lambda name: name != NEWEST_NAME)
-        put = int(put_bytes > 0)
+        put_bytes = self._note(now_us)
+        put, proven = int(put_bytes > 0), ""
         parts = list(self._parts())
         finished = True
         for done, part in enumerate(parts):
@@ -145,10 +155,14 @@ class Mirror:
                 finished = False
                 break
             on_object(done, len(parts))
-            if self._sizes.get(part.name) != part.size_bytes and self._put(part):
+            if self._sizes.get(part.name) == part.size_bytes or part.path in self._damaged:
+                continue
+            if part.path != proven and not self._is_whole(part.path):
+                self._damaged.add(part.path)  # looked at again when everything is listed anew
+                continue
+            proven = part.path
+            if self._put(part):
                 put, put_bytes = put + 1, put_bytes + part.size_bytes
-        if finished and (noted_bytes := self._note(now_us, lambda _name: put > 0)):
-            put, put_bytes = put + 1, put_bytes + noted_bytes
         deleted = self._expire() if finished else 0
         return Mirrored(put, put_bytes, deleted, finished)
 
@@ -161,6 +175,7 @@ class Mirror:
         found = self._store.sizes(below)
         self._sizes = {name.removeprefix(f"{below}/"): size for name, size in found.items()}
         self._series, self._noted, self._listed_s = series, {}, time.monotonic()
+        self._damaged.clear()
 
     def _parts(self) -> Iterator[Part]:
         base = self._repository.base
@@ -178,6 +193,27 @@ class Mirror:
             if found.named.kind == "full":  # what says that it counts comes behind it
                 yield found.path.with_suffix("")
             yield found.path
+
+    def _is_whole(self, name: str) -> bool:
+        """Prove a file before it is copied: what is damaged here must not take the place of what is whole there."""
+        path = self._repository.base / name
+        named = read_name(path.name)
+        try:
+            with telling_failures("copy a backup", path):
+                if name.startswith("archives/"):
+                    return sha256_file(path) == path.stem
+                if named is None:
+                    full = self._repository.read_full(path.with_name(f"{path.name}.json"))
+                    return sha256_file(path) == full.sha256
+            if named.kind == "segment":
+                self._repository.read_content(path, self._repository.read_segment(path))
+            else:  # what says that a copy counts
+                self._repository.read_full(path)
+        except (BackupCorrupt, StorageFailure) as error:
+            if path.exists() and isinstance(error, StorageFailure):
+                raise
+            return not path.exists()  # else it has just expired
+        return True
 
     def _put(self, part: Part) -> bool:
         path = self._repository.base / part.path
@@ -199,8 +235,8 @@ class Mirror:
         self._sizes[part.name] = part.size_bytes
         return True
 
-    def _note(self, now_us: int, counts: Callable[[str], bool]) -> int:
-        """Put the small files, where one of those that count has changed; return the size of what was put."""
+    def _note(self, now_us: int) -> int:
+        """Put the small files, where one of them has changed; return the size of what was put."""
         files = {}
         for name in _NOTED:
             with (
@@ -208,7 +244,7 @@ class Mirror:
                 suppress(FileNotFoundError),
             ):
                 files[name] = (self._repository.base / name).read_bytes()
-        if not any(counts(name) and content != self._noted.get(name) for name, content in files.items()):
+        if files == self._noted:
             return 0
         content = encode_note(Notes(now_us, files))
         name = f"{NOTES}/{now_us:020}-{sha256_of(content)[:16]}.json"

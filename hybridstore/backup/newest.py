@@ -16,6 +16,8 @@ from typing import NamedTuple
 from hybridstore.durable import PRIVATE_FILE_MODE
 
 NEWEST_NAME = "newest.bin"
+FETCHED_NAME = "fetched.json"
+"""Says of a folder that it was brought from elsewhere: which commit was the newest is not known there."""
 _MAGIC = b"HSNEWEST"
 _PLACE = struct.Struct("<8sIqq")
 _CRC = struct.Struct("<I")

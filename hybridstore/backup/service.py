@@ -44,6 +44,7 @@ _ARCHIVES_EVERY_S = 10.0
 _RETRY_S = 1.0
 _RETRY_MAX_S = 30.0
 _SHIP_WAIT_S = 60.0
+_COPIER_WAIT_S = 10.0
 _LEASE_DAYS = 2.0
 _LEASE_EVERY_S = 3600.0
 _SCRUB_EVERY_S = 86_400.0
@@ -120,7 +121,7 @@ class BackupService:
         self._work.put(None)
         self._worker.join()
         if self._copier is not None:
-            self._copier.join()
+            self._copier.join(_COPIER_WAIT_S)  # an object is there as a whole or not at all
         if self._lease is not None:
             self._lease.release()
 

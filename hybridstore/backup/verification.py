@@ -13,7 +13,7 @@ from typing import Literal
 
 from hybridstore.backup.archive_copies import ArchiveCopies
 from hybridstore.backup.chain import Target
-from hybridstore.backup.newest import NEWEST_NAME
+from hybridstore.backup.newest import FETCHED_NAME, NEWEST_NAME
 from hybridstore.backup.points import RestorePoint, restore_points
 from hybridstore.backup.repository import REPOSITORY_NAME, Repository
 from hybridstore.backup.restore import restore_into
@@ -173,7 +173,8 @@ def _prove_ends(repository: Repository, stock: Stock) -> Iterator[str]:
     """Say whether the first or the newest files are missing: a chain without its end looks like one that ends there."""
     newest = stock.newest
     if newest is None:
-        if stock.fulls or stock.links:
+        is_copy = (repository.base / FETCHED_NAME).exists()  # it never said what was the newest
+        if (stock.fulls or stock.links) and not is_copy:
             yield f"{NEWEST_NAME} is missing or damaged: nobody can say whether the newest commits are missing"
         return
     yield from _prove_length(stock, newest.epoch, newest.seq)

@@ -33,6 +33,8 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from hybridstore.backup.fetching import fetch as fetch_backups
+    from hybridstore.backup.points import restore_points
+    from hybridstore.backup.repository import Repository
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=json) as bar:
@@ -44,12 +46,14 @@ def fetch(
             since=None if since is None else since.date(),
             on_bytes=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    points = restore_points(Repository(to.absolute()))
+    until = moment(points[-1].ts_last_us).isoformat() if points else None
     if json:
-        write_text(json_text(found.to_dict()), None)
+        write_text(json_text({**found.to_dict(), "restorable_until": until}), None)
         return
     Console().print(
         f"{found.files:,} files, {found.size_bytes:,} bytes are in {escape(found.base)} ({found.kept:,} were there); "
-        f"copied until {moment(found.noted_us).isoformat()}. Next: hybridstore backup restore latest FOLDER --from "
+        f"they lead to {until or 'no moment yet'}. Next: hybridstore backup restore latest FOLDER --from "
         f"{escape(found.base)}",
         highlight=False,
         soft_wrap=True,

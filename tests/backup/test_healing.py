@@ -13,7 +13,8 @@ import pytest
 
 from hybridstore import HybridStore
 from hybridstore.aio import TradingBotStorageSystem
-from hybridstore.backup.archive_copies import ArchiveCopies
+from hybridstore.backup.archive_copies import ArchiveCopies, kept_files
+from hybridstore.backup.healing import find_wounds, heal
 from hybridstore.backup.service import BackupService
 from hybridstore.clock import DAY_US, SystemClock
 from hybridstore.config import DATABASE_NAME, BackupConfig
@@ -228,3 +229,17 @@ def test_one_round_of_maintenance_backs_up_too(store: HybridStore, root: Path, r
     assert (code, "missing" in err) == (1, True)
     (root / "hybridstore.toml").write_text('[backup]\nmode = "off"\n')
     assert run("run", "--once", "--root", str(root))[0] == 0
+
+
+def test_a_file_that_does_not_count_any_more_does_not_come_back(store: HybridStore, root: Path) -> None:
+    """It was merged or erased between the look and the healing."""
+    copies, (_, files) = ArchiveCopies(store.backups.base), kept_files(store.config)
+    path = archived(root)[0]
+    path.unlink()
+    wounds = find_wounds(store.config, copies, files)
+    assert len(wounds) == 1
+    gone = [wound._replace(file=wound.file._replace(file_id="another")) for wound in wounds]
+    assert heal(store.config, SystemClock(), copies, gone) == []
+    assert not path.exists()
+    assert [one.is_healed for one in heal(store.config, SystemClock(), copies, wounds)] == [True]
+    assert path.exists()

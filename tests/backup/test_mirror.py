@@ -6,7 +6,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -20,20 +19,17 @@ from hybridstore.backup.fetching import fetch, list_series
 from hybridstore.backup.manager import BackupManager
 from hybridstore.backup.mirror import FOLDER, NOTES, Mirror, series_of
 from hybridstore.backup.service import BackupService
-from hybridstore.clock import DAY_US, ManualClock, SystemClock
-from hybridstore.config import DATABASE_NAME, BackupConfig, DatabaseConfig
+from hybridstore.clock import DAY_US, SystemClock
+from hybridstore.config import BackupConfig
 from hybridstore.errors import (
     ArchiveUnreachable,
     BackupCorrupt,
     BackupError,
-    ConfigError,
     NotFound,
     NotRestorable,
 )
-from hybridstore.hot.copying import content_sha256
+from tests.backup.mirrored import NOW_US, Bot, far_away, restored
 from tests.objects import ObjectServer, object_server, real_url
-
-NOW_US = 20_600 * DAY_US + DAY_US // 2
 
 
 @pytest.fixture
@@ -51,47 +47,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         server: ObjectServer = request.getfixturevalue("server")
         return server.url
     return real_url()
-
-
-class Bot:
-    """A store with backups that are copied.
-
-    Args:
-        root: Its folder.
-        url: Where to.
-    """
-
-    def __init__(self, root: Path, url: str) -> None:
-        self.root = root
-        self.clock = ManualClock(NOW_US)
-        self.config = DatabaseConfig(database_path=str(root / DATABASE_NAME), enable_logs=False)
-        self.backup = BackupConfig(mirror_url=url)
-        self.manager = BackupManager(self.config, self.backup, self.clock)
-        self._number = 0
-
-    def write(self, *, archived: bool = False) -> None:
-        """Record something; with archived also something that moves to the archives."""
-        self.clock.advance(DAY_US)
-        with HybridStore(config=self.config, clock=self.clock, maintenance="off") as store:
-            self._number += 1
-            store.record_balance_update("BTC", self._number, 0, "test")
-            if archived:
-                at_us = self.clock.now_us() - 20 * DAY_US
-                store.record_market_trades([("BTC/USDT", self._number, "100", "0.5", "buy", at_us)])
-                store.retention.run()
-
-    def live(self) -> tuple[int, str]:
-        """Return number and hash of what the store holds."""
-        position, sha256 = content_sha256(self.config)
-        return position.seq, sha256
-
-
-def restored(base: Path, to: Path, target: str | int = "latest") -> tuple[int, str]:
-    """Restore from a folder; return number and hash of what came of it."""
-    config = DatabaseConfig(database_path=str(to / DATABASE_NAME), enable_logs=False)
-    BackupManager(config, BackupConfig(backup_base_path=str(base))).restore(target, to)
-    position, sha256 = content_sha256(config)
-    return position.seq, sha256
 
 
 def test_backups_come_back_from_there_as_they_were(tmp_path: Path, url: str) -> None:
@@ -128,7 +83,7 @@ def test_only_what_is_new_is_copied_and_only_what_expired_is_deleted(tmp_path: P
     plain = BackupManager(bot.config, BackupConfig(), bot.clock)
     bot.write()
     plain.create_incremental()
-    assert mirror.sync(NOW_US).put == 2, "a segment, and the note"
+    assert mirror.sync(NOW_US).put == 1, "a segment"
     first = {one.path for one in bot.manager.repository.files() if one.named.kind == "full"}
     bot.clock.advance(40 * DAY_US)
     bot.write()
@@ -149,35 +104,6 @@ def test_only_what_is_new_is_copied_and_only_what_expired_is_deleted(tmp_path: P
     assert deleted == len(before - far_away(url)) > 1
     fetch(url, tmp_path / "fetched")
     assert restored(tmp_path / "fetched", tmp_path / "latest") == bot.live()
-
-
-def far_away(url: str) -> set[str]:
-    """Return what there is below the folder of all copies."""
-    return {name.removeprefix(f"{FOLDER}/") for name in ObjectStore(url).sizes(FOLDER)}
-
-
-def test_a_folder_that_was_lost_takes_no_copy_with_it(tmp_path: Path) -> None:
-    url = (tmp_path / "far away").as_uri()
-    bot = Bot(tmp_path / "root", url)
-    bot.write(archived=True)
-    bot.manager.create_full()
-    lost, before = bot.live(), far_away(url)
-    shutil.rmtree(bot.manager.base)
-    bot.write()
-    bot.manager.create_full()
-    assert before <= far_away(url)
-    old, new = list_series(url)
-    assert new == series_of(bot.manager.repository)
-    fetch(url, tmp_path / "old", series=old)
-    assert restored(tmp_path / "old", tmp_path / "lost") == lost
-    fetch(url, tmp_path / "new")
-    assert restored(tmp_path / "new", tmp_path / "latest") == bot.live()
-    with pytest.raises(ConfigError, match="holds other backups"):
-        fetch(url, tmp_path / "old", series=new)
-    with pytest.raises(NotFound, match="no series 'x'"):
-        fetch(url, tmp_path / "old", series="x")
-    with pytest.raises(NotFound, match="no backups below"):
-        fetch((tmp_path / "nothing").as_uri(), tmp_path / "old")
 
 
 def test_after_each_object_what_is_there_can_be_restored_exactly(
@@ -253,53 +179,26 @@ def test_what_is_gone_or_cut_there_is_copied_again(tmp_path: Path, damage: Calla
     assert restored(tmp_path / "fetched", tmp_path / "latest") == bot.live()
 
 
-def test_a_damaged_note_is_gone_around_and_only_what_backups_have_is_written(tmp_path: Path) -> None:
-    far = tmp_path / "far away"
-    bot = Bot(tmp_path / "root", far.as_uri())
+def test_what_is_damaged_here_does_not_take_the_place_of_what_is_whole_there(tmp_path: Path) -> None:
+    url = (tmp_path / "far away").as_uri()
+    bot = Bot(tmp_path / "root", url)
     bot.write(archived=True)
     bot.manager.create_full()
     bot.write()
     bot.manager.create_incremental()
-    series = far / FOLDER / list_series(far.as_uri())[0]
-    notes = sorted((series / NOTES).iterdir())
-    notes[-1].write_bytes(notes[-1].read_bytes()[:-9])
-    for name in (
-        "a.txt",
-        "20260101/full/x.json",
-        "20260101/incremental/0001-1.db.json",
-        "archives/aa/bb.parquet",
-    ):
-        (series / name).parent.mkdir(parents=True, exist_ok=True)
-        (series / name).write_bytes(b"x")
-    fetch(far.as_uri(), tmp_path / "fetched")
-    kept = {path.relative_to(tmp_path / "fetched").as_posix() for path in (tmp_path / "fetched").rglob("*.*")}
-    assert not kept & {"a.txt", "20260101/full/x.json", "archives/aa/bb.parquet"}
-    assert restored(tmp_path / "fetched", tmp_path / "latest")[0] <= bot.live()[0]
-    for path in notes:
-        path.write_bytes(b"{}")
-    with pytest.raises(BackupCorrupt, match="damaged"):
-        fetch(far.as_uri(), tmp_path / "other")
-
-
-def test_only_what_a_day_needs_can_be_fetched(tmp_path: Path) -> None:
-    url = (tmp_path / "far away").as_uri()
-    bot = Bot(tmp_path / "root", url)
-    noted = []
-    for number in range(9):
-        bot.write()
-        if number % 3 == 0:
-            bot.manager.create_full()
-        else:
-            bot.manager.create_incremental()
-        noted.append((bot.clock.now_us(), bot.live()))
-    since = (datetime.fromtimestamp(noted[4][0] / 1e6, UTC)).date()
-    some = fetch(url, tmp_path / "some", since=since)
-    everything = fetch(url, tmp_path / "everything", since=since - timedelta(days=400))
-    assert some.files < everything.files
-    for number, (_, (seq, sha256)) in enumerate(noted[4:]):
-        assert restored(tmp_path / "some", tmp_path / f"at-{number}", seq) == (seq, sha256)
-    with pytest.raises(NotRestorable):
-        restored(tmp_path / "some", tmp_path / "older", noted[1][1][0])
+    there = {name: ObjectStore(url).read(f"{FOLDER}/{name}") for name in far_away(url)}
+    files = [one.path for one in bot.manager.repository.files() if one.named.kind != "tail"]
+    files += [*bot.manager.base.glob("*/full/*.zst"), *ArchiveCopies(bot.manager.base).paths()]
+    assert len(files) == 4
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-1])
+    mirror = Mirror(bot.manager.repository, url)
+    for _ in range(2):
+        with pytest.raises(BackupCorrupt, match=f"{len(files)} files of the backups are damaged"):
+            mirror.sync(NOW_US)
+    assert all(ObjectStore(url).read(f"{FOLDER}/{name}") == content for name, content in there.items())
+    fetch(url, tmp_path / "fetched")
+    assert restored(tmp_path / "fetched", tmp_path / "latest") == bot.live()
 
 
 def test_a_store_that_does_not_answer_stops_nothing_else(tmp_path: Path, server: ObjectServer) -> None:
