@@ -29,7 +29,7 @@ from hybridstore.errors import (
     NotRestorable,
 )
 from tests.backup.mirrored import NOW_US, Bot, far_away, restored
-from tests.objects import ObjectServer, object_server, real_url
+from tests.objects import REAL_VARIABLE, ObjectServer, object_server, real_url
 
 
 @pytest.fixture
@@ -39,14 +39,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
 
 
 @pytest.fixture(params=["folder", "moto", "real"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A place for objects: a folder, an imitation of S3, a real server where one is named."""
     if request.param == "folder":
         return (tmp_path / "far away").as_uri()
     if request.param == "moto":
         server: ObjectServer = request.getfixturevalue("server")
         return server.url
-    return real_url()
+    found = real_url()
+    monkeypatch.delenv(REAL_VARIABLE)  # a store that is opened by its folder takes it for a setting
+    return found
 
 
 def test_backups_come_back_from_there_as_they_were(tmp_path: Path, url: str) -> None:
