@@ -19,7 +19,8 @@ app = cyclopts.App(
 COMMANDS = {
     "demo": "Trade on paper over a market, move the history into Parquet, and show that no total changed.",
     "status": "Show the condition of a store: tiers, rows, sizes, warnings.",
-    "query": "Ask one SQL question over hot rows and every archive, in one snapshot.",
+    "query": "Ask one SQL question over hot rows and every archive, in one snapshot; Ctrl-C cancels it.",
+    "shell": "Ask questions, one after the other; each sees one moment of the whole store.",
     "positions": "Show positions with their profit, as they are or as they were at any moment.",
     "portfolio": "Show what an account is worth and what it depends on, now or at any moment.",
     "performance": "Show how an account did, deposits and withdrawals taken out, and beside a benchmark.",

@@ -21,11 +21,15 @@ def query(
         Path | None, Parameter(name=["--output", "-o"], help="File to write; parquet needs one.")
     ] = None,
     timeout_s: Annotated[float | None, Parameter(help="Cancel the query after this many seconds.")] = None,
+    as_known_at: Annotated[
+        str | None,
+        Parameter(help="As the store knew things at this moment (ISO 8601 with a zone). Default: now."),
+    ] = None,
 ) -> None:
-    """Ask one SQL question over hot rows and every archive, in one snapshot."""
+    """Ask one SQL question over hot rows and every archive, in one snapshot; Ctrl-C cancels it."""
     from hybridstore.analytics.output import write_result
+    from hybridstore.cli.asking import ask
     from hybridstore.store import HybridStore
 
-    with HybridStore(existing_root(root)) as store:
-        result = store.analytics.sql(sql, timeout_s=timeout_s) if timeout_s else store.sql(sql)
-        write_result(result, form, output)
+    with HybridStore(existing_root(root), maintenance="off") as store:
+        write_result(ask(store.analytics, sql, timeout_s=timeout_s, as_known_at=as_known_at), form, output)
