@@ -62,6 +62,16 @@ def test_programs_get_everything(root: Path, run: Run) -> None:  # noqa: F811
     assert figures["total_return"] == pytest.approx(1.1**3 - 1)
     assert figures["benchmark_return"] == pytest.approx(44 / 50 - 1)
     assert figures["sharpe"] is None
+    for _ in range(2):
+        assert run(*arguments, "--record", "--json")[1] == out
+    with HybridStore(root) as store:
+        kept = "SELECT scope, period, benchmark, metric, definition, value, observations FROM performance_metrics"
+        recorded = {row[3]: row for row in store.sql(kept).rows()}
+    assert recorded["total_return"] == (
+        "default", "2024-10-04/2024-10-07", "BTC/USDT", "total_return", "total_return/1",
+        figures["total_return"], 4,
+    )  # fmt: skip
+    assert recorded.keys() == figures.keys()
     code, out, _ = run(*arguments, "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["day"] for row in rows] == ["2024-10-04", "2024-10-05", "2024-10-06", "2024-10-07"]

@@ -79,6 +79,28 @@ class Performance(Record, frozen=True, gc=False):
     figures: tuple[Measured, ...]
     days: tuple[Day, ...]
 
+    def metrics(self) -> list[dict[str, object]]:
+        """Return the figures as rows of the dataset ``performance_metrics``, each with the version of its definition.
+
+        Returns:
+            What ``store.insert("performance_metrics", ...)`` takes: told again they are repeated or corrected.
+        """
+        return [
+            {
+                "scope": self.account,
+                "period": f"{self.start}/{self.end}",
+                "benchmark": self.benchmark or "-",
+                "metric": one.figure.name,
+                "definition": one.figure.label,
+                "value": one.value,
+                "annualisation": self.annualisation if one.figure.is_annualised else None,
+                "risk_free": self.risk_free,
+                "observations": one.observations,
+            }
+            for one in self.figures
+            if self.benchmark or not one.figure.compares
+        ]
+
     def value(self, name: str) -> float | None:
         """Return the value of a figure.
 

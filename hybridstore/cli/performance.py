@@ -43,6 +43,9 @@ def performance(
     definitions: Annotated[
         bool, Parameter(negative="", help="Also print how each figure is computed.")
     ] = False,
+    record: Annotated[
+        bool, Parameter(negative="", help="Also write the figures down, in the dataset performance_metrics.")
+    ] = False,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
@@ -52,10 +55,12 @@ def performance(
     from hybridstore.store import HybridStore
 
     parts = dict(map(_part, benchmark))
-    with HybridStore(existing_root(root)) as store:
+    with HybridStore(existing_root(root), maintenance="off") as store:
         found = store.books.performance(
             account, base_currency, start=start, end=end, benchmark=parts or None, risk_free=risk_free
         )
+        if record:
+            store.insert("performance_metrics", found.metrics())
     print_answer(
         found,
         _DAY_COLUMNS,
