@@ -155,9 +155,8 @@ def offering(error: StoreCorrupt, repository: Repository) -> StoreCorrupt:
         plan = plan_restore(repository, Target())
     except (HybridStoreError, OSError):  # there are none, or they are damaged, too: their own commands tell
         return error
-    lost = "no commit is lost" if plan.exact else "what was committed later is lost"
     hint = (
         "stop everybody who has the store open; hybridstore backup restore latest --in-place takes it back to commit "
-        f"{plan.seq} of {moment(plan.ts_us).isoformat()}: {lost}, and the damaged one is kept aside"
+        f"{plan.seq} of {moment(plan.ts_us).isoformat()}, the last that the backups hold; the damaged one is kept aside"
     )
     return StoreCorrupt(error.message, operation=error.operation, path=error.path, hint=hint)

@@ -198,7 +198,9 @@ def test_of_a_damaged_database_it_is_said_to_which_moment_it_can_go_back(
         file.truncate(database.stat().st_size - 100)
     if not has_backups:
         store.backups.base.rename(root / "elsewhere")
-    hint = f"to commit {last.seq_last} of {moment(last.ts_last_us).isoformat()}: no commit is lost"
+    hint = (
+        f"to commit {last.seq_last} of {moment(last.ts_last_us).isoformat()}, the last that the backups hold"
+    )
     with pytest.raises(StoreCorrupt) as told:
         HybridStore(root).open()
     assert (hint in str(told.value)) == has_backups
