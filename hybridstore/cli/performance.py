@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from hybridstore.books.figures import Measured
     from hybridstore.books.performance import Performance
 
+Benchmark = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Compare with holding this symbol; several make a basket, with weights as BTC/USDT=3 ETH/USDT=1.",
+        consume_multiple=True,
+    ),
+]
 _DAY_COLUMNS = ("day", "ret", "equity", "net_flow", "benchmark")
 
 
@@ -32,13 +39,7 @@ def performance(
         str | None,
         Parameter(help="Only up to this moment (ISO 8601 with a zone). Default: the last snapshot."),
     ] = None,
-    benchmark: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Compare with holding this symbol; several make a basket, with weights as BTC/USDT=3 ETH/USDT=1.",
-            consume_multiple=True,
-        ),
-    ] = (),
+    benchmark: Benchmark = (),
     risk_free: Annotated[float, Parameter(help="Risk-free rate a year: 0.02 is two per cent.")] = 0.0,
     definitions: Annotated[
         bool, Parameter(negative="", help="Also print how each figure is computed.")
@@ -54,7 +55,7 @@ def performance(
     """Show how an account did, deposits and withdrawals taken out, and beside a benchmark."""
     from hybridstore.store import HybridStore
 
-    parts = dict(map(_part, benchmark))
+    parts = parts_of(benchmark)
     with HybridStore(existing_root(root), maintenance="off") as store:
         found = store.books.performance(
             account, base_currency, start=start, end=end, benchmark=parts or None, risk_free=risk_free
@@ -70,6 +71,18 @@ def performance(
         csv=csv,
         output=output,
     )
+
+
+def parts_of(benchmark: tuple[str, ...]) -> dict[str, float]:
+    """Read a basket as it is given on the command line.
+
+    Args:
+        benchmark: Symbols, each with its weight behind an equals sign or without one.
+
+    Raises:
+        InvalidValue: A weight is no number.
+    """
+    return dict(map(_part, benchmark))
 
 
 def _part(text: str) -> tuple[str, float]:

@@ -24,6 +24,9 @@ _LINE_TICKS = 4
 _TIME_TICKS = 6
 _STEPS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 _DAY_S = 86_400
+_YEAR_S = 365 * _DAY_S
+_YEARS_MIN = 2
+"""A longer time is ticked by its years: a day of the year would not tell which."""
 
 Point = tuple[datetime, float]
 
@@ -60,6 +63,8 @@ class LineChart(msgspec.Struct, frozen=True):
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     tone: str
+    beside: str = ""
+    beside_title: str = ""
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -118,7 +123,16 @@ def thin(points: Sequence[Point], columns: int = _COLUMNS) -> list[Point]:
     return [points[index] for index in sorted(kept)]
 
 
-def line_chart(title: str, points: Sequence[Point], *, unit: str, tone: str, places: int = 0) -> LineChart:
+def line_chart(
+    title: str,
+    points: Sequence[Point],
+    *,
+    unit: str,
+    tone: str,
+    places: int = 0,
+    beside: Sequence[Point] = (),
+    beside_title: str = "",
+) -> LineChart:
     """Draw a line over time.
 
     Args:
@@ -127,24 +141,31 @@ def line_chart(title: str, points: Sequence[Point], *, unit: str, tone: str, pla
         unit: What follows a value.
         tone: ``accent`` or ``loss``.
         places: Least digits after the point of the labels.
+        beside: A second line that it is compared with, within the same time.
+        beside_title: What that is.
 
     Returns:
         The chart. The value axis covers the points, not zero.
     """
     values = [value for _, value in points]
-    ticks = nice_ticks(min(values), max(values))
+    others = [value for _, value in beside]
+    ticks = nice_ticks(min(values + others), max(values + others))
     low, high = ticks[0], ticks[-1]
     start, end = points[0][0], points[-1][0]
     span_s = (end - start).total_seconds() or 1.0
     places = max(places, _places(ticks))
-    coordinates = [
-        (
-            (moment - start).total_seconds() / span_s * PLOT_WIDTH,
-            (high - value) / (high - low) * PLOT_HEIGHT,
-        )
-        for moment, value in thin(points)
-    ]
-    line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in coordinates)
+
+    def placed(some: Sequence[Point]) -> list[tuple[float, float]]:
+        return [
+            (
+                (moment - start).total_seconds() / span_s * PLOT_WIDTH,
+                (high - value) / (high - low) * PLOT_HEIGHT,
+            )
+            for moment, value in thin(some)
+        ]
+
+    coordinates = placed(points)
+    line = _path(coordinates)
     # A loss hangs from zero at the top, everything else stands on the bottom.
     base = 0 if tone == "loss" else PLOT_HEIGHT
     area = f"{line}L{coordinates[-1][0]:.1f} {base}L{coordinates[0][0]:.1f} {base}Z"
@@ -154,6 +175,7 @@ def line_chart(title: str, points: Sequence[Point], *, unit: str, tone: str, pla
             f"{title} from {start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC: starts at "
             f"{values[0]:,.{places}f}{unit}, ends at {values[-1]:,.{places}f}{unit}, "
             f"between {min(values):,.{places}f}{unit} and {max(values):,.{places}f}{unit}."
+            + (f" {beside_title} ends at {others[-1]:,.{places}f}{unit}." if others else "")
         ),
         line=line,
         area=area,
@@ -165,7 +187,13 @@ def line_chart(title: str, points: Sequence[Point], *, unit: str, tone: str, pla
             for tick in ticks
         ),
         tone=tone,
+        beside=_path(placed(beside)) if beside else "",
+        beside_title=beside_title if beside else "",
     )
+
+
+def _path(coordinates: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in coordinates)
 
 
 def bar_chart(title: str, values: Sequence[tuple[str, float, str]], unit: str) -> BarChart:
@@ -271,6 +299,12 @@ def time_ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:
     span_s = (end - start).total_seconds()
     if span_s <= 0:
         return (Tick(f"{start:%H:%M:%S}", 0.0),)
+    if span_s > _YEARS_MIN * _YEAR_S:
+        step = math.ceil(span_s / _YEAR_S / _TIME_TICKS)
+        years = [datetime(year, 1, 1, tzinfo=UTC) for year in range(start.year + 1, end.year + 1)]
+        return tuple(
+            Tick(str(year.year), 100 * _share(int(year.timestamp()), start, end)) for year in years[::step]
+        )
     step_s = next((step for step in _STEPS_S if span_s / step <= _TIME_TICKS), 0)
     step_s = step_s or math.ceil(span_s / _TIME_TICKS / _DAY_S) * _DAY_S
     first_s = math.ceil(start.timestamp() / step_s) * step_s

@@ -88,22 +88,25 @@ def compare_proofs(before: Answers, after: Answers) -> tuple[Proof, ...]:
     return tuple(proofs)
 
 
-def collect_books(snapshot: Snapshot, summary: PortfolioSummary) -> Books:
+def collect_books(
+    snapshot: Snapshot, summary: PortfolioSummary, *, equity: tuple[EquityPoint, ...] | None = None
+) -> Books:
     """Read what an account did and has.
 
     Args:
         snapshot: The moment to read.
         summary: The account's value.
+        equity: Its equity over time; None asks for every snapshot.
 
     Returns:
         The figures.
     """
     account = summary.account
+    if equity is None:
+        points = _ask(snapshot, "equity_curve", account, base_currency=summary.base_currency)
+        equity = tuple(EquityPoint(*row) for row in points)
     return Books(
-        equity=tuple(
-            EquityPoint(*row)
-            for row in _ask(snapshot, "equity_curve", account, base_currency=summary.base_currency)
-        ),
+        equity=equity,
         symbols=tuple(_symbol_totals(*row) for row in _ask(snapshot, "symbol_totals", account)),
         positions=tuple(
             PositionRow(row.symbol, row.side, row.amount, row.entry_price, row.mark_price, row.unrealized_pnl)
@@ -136,18 +139,23 @@ def collect_tiers(database: DatabaseManager, hot_rows: Mapping[str, int]) -> tup
     return tuple(rows)
 
 
-def check_books(books: Books, summary: PortfolioSummary) -> tuple[Check, ...]:
+def check_books(books: Books, summary: PortfolioSummary, *, of_all_time: bool = True) -> tuple[Check, ...]:
     """Check that balances, ledger, positions and equity tell the same story.
 
     Args:
         books: What the account did and has.
         summary: Its value.
+        of_all_time: Whether the equity begins before the first fill.
 
     Returns:
         The checks that can be made.
     """
     checks = [_check_ledger(books.balances), _check_spot(books, summary), _check_prices(summary)]
-    if books.equity and all(row.profit_asset == summary.base_currency for row in books.symbols if row.fills):
+    if (
+        of_all_time
+        and books.equity
+        and all(row.profit_asset == summary.base_currency for row in books.symbols if row.fills)
+    ):
         checks.append(_check_profit(books, summary))
     return tuple(checks)
 

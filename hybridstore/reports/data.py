@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import msgspec
 
+from hybridstore.books.performance import Performance
+
 Answer = tuple[tuple[object, ...], ...]
 """Rows of an answer to a SQL question, in the question's own order."""
 
@@ -204,6 +206,7 @@ class ReportData(msgspec.Struct, frozen=True):
         move: The tiering job, where one ran.
         proofs: The same questions before and after it.
         checks: What must hold.
+        performance: How the account did, where that is known.
     """
 
     title: str
@@ -220,6 +223,7 @@ class ReportData(msgspec.Struct, frozen=True):
     move: MoveFigures | None = None
     proofs: tuple[Proof, ...] = ()
     checks: tuple[Check, ...] = ()
+    performance: Performance | None = None
 
     @property
     def in_base(self) -> tuple[SymbolTotals, ...]:

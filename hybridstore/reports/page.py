@@ -10,7 +10,7 @@ import msgspec
 from hybridstore.durable import write_file
 from hybridstore.errors import InvalidValue
 from hybridstore.portfolio.money import subtract, total
-from hybridstore.reports import tables
+from hybridstore.reports import achievement, tables
 from hybridstore.reports.charts import BarChart, LineChart, bar_chart, line_chart, range_chart
 from hybridstore.reports.tables import Table, Tone
 from hybridstore.reports.wording import MINUS, NOTHING, count, counted, duration, exact, rounded, size
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from hybridstore.books.performance import Performance
     from hybridstore.reports.data import ReportData
 
 PAGE_BYTES_MAX = 400_000
@@ -112,9 +113,14 @@ def render(data: ReportData) -> str:
         sections=_sections(data),
         moved=move_sentence(data),
         proofs=data.proofs,
-        definitions=DEFINITIONS,
+        definitions=_definitions(data),
         failed=[check.name for check in data.checks if not check.passed],
     )
+
+
+def _definitions(data: ReportData) -> list[tuple[str, str]]:
+    figures = () if data.performance is None else data.performance.figures
+    return [*DEFINITIONS, *((one.figure.title, one.figure.definition) for one in figures)]
 
 
 def write_page(data: ReportData, path: Path) -> int:
@@ -153,7 +159,9 @@ def headline(data: ReportData) -> tuple[Figure, ...]:
     )
     fills = sum(row.fills for row in data.symbols)
     figures = []
-    if data.equity:
+    if data.performance is not None:
+        figures += _achieved(data.performance)
+    elif data.equity:
         start, end = data.equity[0].equity, data.equity[-1].equity
         change = subtract(end, start)
         percent = f"{rounded(100 * change / start, 3, signed=True)} %" if start else NOTHING
@@ -175,6 +183,27 @@ def headline(data: ReportData) -> tuple[Figure, ...]:
     )
 
 
+def _achieved(found: Performance) -> list[Figure]:
+    figures = {one.figure.name: one for one in found.figures}
+    beside = ""
+    if found.benchmark:
+        beside = f"{found.benchmark}: {achievement.value_cell(figures['benchmark_return']).text}"
+    notes = {"total_return": beside, "sharpe": "of a year", "max_drawdown": "from the highest value before"}
+    shown = [
+        Figure(
+            "Equity",
+            rounded(found.end_equity),
+            f"{rounded(found.start_equity)} at the start",
+            detail=exact(found.end_equity),
+        ),
+        _gain("Profit", found.profit, f"{rounded(found.net_flow, signed=True)} deposited less withdrawn"),
+    ]
+    for name, note in notes.items():
+        cell = achievement.value_cell(figures[name])
+        shown.append(Figure(figures[name].figure.title, cell.text, note, "", cell.detail))
+    return shown
+
+
 def _gain(label: str, value: Decimal, note: str) -> Figure:
     tone: Tone = "gain" if value > 0 else "loss" if value < 0 else ""
     return Figure(label, rounded(value, signed=True), note, tone, exact(value))
@@ -189,6 +218,7 @@ def _period(data: ReportData) -> str:
 
 def _sections(data: ReportData) -> list[Section]:
     sections = [
+        *_performance(data),
         Section("equity", "Equity", lines=_equity_charts(data)),
         Section(
             "symbols",
@@ -219,6 +249,19 @@ def _sections(data: ReportData) -> list[Section]:
     return [section for section in sections if section.lines or section.bars or section.tables]
 
 
+def _performance(data: ReportData) -> list[Section]:
+    if data.performance is None:
+        return []
+    return [
+        Section(
+            "performance",
+            "Performance",
+            lines=(achievement.growth_chart(data.performance), achievement.drawdown_chart(data.performance)),
+            tables=(achievement.figures_table(data.performance), achievement.months_table(data.performance)),
+        )
+    ]
+
+
 def _equity_charts(data: ReportData) -> tuple[LineChart, ...]:
     if not data.equity:
         return ()
@@ -227,10 +270,10 @@ def _equity_charts(data: ReportData) -> tuple[LineChart, ...]:
         (point.taken_at, float(100 * (point.equity - point.peak) / point.peak) if point.peak else 0.0)
         for point in data.equity
     ]
-    return (
-        line_chart(f"Equity, {data.base_currency}", equity, unit="", tone="accent"),
-        line_chart("Drawdown", drawdown, unit=" %", tone="loss"),
-    )
+    curve = line_chart(f"Equity, {data.base_currency}", equity, unit="", tone="accent")
+    if data.performance is not None:  # it has the drawdown without deposits and withdrawals
+        return (curve,)
+    return (curve, line_chart("Drawdown", drawdown, unit=" %", tone="loss"))
 
 
 def _profit_chart(data: ReportData) -> tuple[BarChart, ...]:

@@ -84,9 +84,30 @@ def test_times_are_round_and_midnight_names_its_day(span: timedelta, labels: lis
     assert [tick.label for tick in time_ticks(START, START + span)] == labels
 
 
-def test_years_are_ticked_by_days() -> None:
-    ticks = time_ticks(START, START + timedelta(days=3_000))
-    assert 3 <= len(ticks) <= 7
+@pytest.mark.parametrize(
+    ("days", "labels"),
+    [
+        (700, ["11 Oct", "5 Feb", "2 Jun", "27 Sep", "22 Jan", "19 May"]),
+        (800, ["2025", "2026"]),
+        (3_000, ["2025", "2027", "2029", "2031"]),
+        (20_000, ["2025", "2035", "2045", "2055", "2065", "2075"]),
+    ],
+)
+def test_years_are_ticked_by_years(days: int, labels: list[str]) -> None:
+    ticks = time_ticks(START, START + timedelta(days=days))
+    assert [tick.label for tick in ticks] == labels
+    assert all(0 <= tick.percent <= 100 for tick in ticks)
+
+
+def test_what_a_line_is_compared_with_is_drawn_in_the_same_plot() -> None:
+    points = [(START + timedelta(days=number), float(number)) for number in range(10)]
+    higher = [(moment, 10 * value) for moment, value in points]
+    chart = line_chart("Growth", points, unit="", tone="accent", beside=higher, beside_title="BTC/USDT")
+    assert chart.line.endswith(chart.line.rpartition("L")[2])
+    own, other = (float(path.rpartition(" ")[2]) for path in (chart.line, chart.beside))
+    assert 0 <= other < own <= PLOT_HEIGHT
+    assert chart.description.endswith("BTC/USDT ends at 90.")
+    assert line_chart("Growth", points, unit="", tone="accent").beside == ""
 
 
 def test_gains_go_right_and_losses_left_of_zero() -> None:

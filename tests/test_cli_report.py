@@ -1,0 +1,59 @@
+"""``hybridstore report``: the page of an account, from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from hybridstore import HybridStore
+from hybridstore.reports.page import PAGE_BYTES_MAX
+from hybridstore.reports.wording import MINUS
+from tests.test_cli import run  # noqa: F401  a fixture
+from tests.test_cli_performance import root  # noqa: F401  a fixture
+
+Run = Callable[..., tuple[int, str, str]]
+HOSTILE = "<script>alert(1)</script>"
+
+
+def test_a_page_tells_how_an_account_did(root: Path, tmp_path: Path, run: Run) -> None:  # noqa: F811
+    page = tmp_path / "page.html"
+    code, out, err = run("report", "--root", str(root), "-o", str(page), "--benchmark", "BTC/USDT", "--json")
+    told = json.loads(out)
+    assert (code, told["size_bytes"]) == (0, page.stat().st_size), err
+    assert told["size_bytes"] < PAGE_BYTES_MAX
+    html = page.read_text(encoding="utf-8")
+    sections = re.findall(r'<section id="(\w+)"', html)
+    assert sections[:2] == ["performance", "equity"]
+    assert sections[-2:] == ["quality", "definitions"]
+    for text in (
+        "33.10 %",
+        "dashed: BTC/USDT",
+        f"BTC/USDT: {MINUS}12.00 %",
+        "product of (1 + daily return) - 1",
+        "+33.1",
+    ):
+        assert text in html, text
+    assert "<script" not in html
+    assert not re.search(r'(?:src|href)="(?!data:|#)', html)
+    code, out, _ = run("report", "--root", str(root), "-o", str(page))
+    assert (code, f"{page.stat().st_size:,} bytes" in " ".join(out.split())) == (0, True)
+    assert "dashed" not in page.read_text(encoding="utf-8")
+
+
+def test_a_store_without_snapshots_has_a_page_without_performance(tmp_path: Path, run: Run) -> None:  # noqa: F811
+    with HybridStore(tmp_path / "store") as store:
+        store.record_balance_update("USDT", 5, 0, "test", account=HOSTILE)
+    page = tmp_path / "page.html"
+    arguments = ("report", "--root", str(tmp_path / "store"), "-o", str(page), "--account", HOSTILE)
+    code, _, err = run(*arguments)
+    assert code == 0, err
+    html = page.read_text(encoding="utf-8")
+    assert 'id="performance"' not in html
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    page.unlink()
+    code, _, err = run(*arguments, "--benchmark", "BTC/USDT")
+    assert (code, page.exists()) == (1, False)
+    assert "there are not two snapshots" in " ".join(err.split())
