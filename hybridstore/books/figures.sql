@@ -4,7 +4,7 @@
 -- name: account_days
 -- Every day between the first and the last snapshot of an account: its return with deposits and withdrawals taken out
 -- (time-weighted: each step from one snapshot to the next has the flows between them taken off its end), the equity it
--- ended with, and its flows. A snapshot at midnight belongs to the day that it ends. Where no snapshot was taken the
+-- ended with, its flows, and the equity that its first step began with. A snapshot at midnight belongs to the day that it ends. Where no snapshot was taken the
 -- return is 0 and the equity that of before; what happened meanwhile is in the return of the next day that has one.
 -- Snapshots that lack a price are no steps; their flows count for the next.
 WITH taken AS (
@@ -31,6 +31,7 @@ seen AS (
         day,
         product(CAST(equity - flow AS DOUBLE) / CAST(before AS DOUBLE)) FILTER (WHERE before > 0) AS growth,
         count(*) FILTER (WHERE before <= 0) AS undefined,
+        arg_min(before, taken_at) AS before,
         arg_max(equity, taken_at) AS equity,
         sum(flow) AS net_flow
     FROM steps
@@ -46,31 +47,12 @@ SELECT
     coalesce(growth, 1) - 1 AS ret,
     last_value(equity IGNORE NULLS) OVER (ORDER BY day) AS equity,
     coalesce(net_flow, 0) AS net_flow,
+    before,
     seen.day IS NOT NULL AS is_seen,
     coalesce(undefined, 0) AS undefined
 FROM calendar
 LEFT JOIN seen USING (day)
 ORDER BY day
-
--- name: account_money
--- First and last snapshot of an account that has every price: when, what it was worth, and what flowed between them.
-WITH taken AS (
-    SELECT taken_at, equity, unpriced, sum(net_flow) OVER (ORDER BY taken_at) AS flows
-    FROM portfolio_snapshots
-    WHERE
-        account = $account
-        AND base_currency = $base_currency
-        AND taken_at >= $start_at
-        AND taken_at <= $end_at
-)
-SELECT
-    min(taken_at) AS first_at,
-    max(taken_at) AS last_at,
-    arg_min(equity, taken_at) AS start_equity,
-    arg_max(equity, taken_at) AS end_equity,
-    arg_max(flows, taken_at) - arg_min(flows, taken_at) AS net_flow
-FROM taken
-WHERE unpriced IS NULL
 
 -- name: basket_days
 -- Return of a basket on each day: bought once, at the closes of the day before the first or of the first day from which

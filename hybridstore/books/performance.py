@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hybridstore.books.figures import DAYS_A_YEAR, OBSERVATIONS_MIN, Measured, measured
 from hybridstore.errors import InvalidValue, NotFound
 from hybridstore.named_sql import load_named_sql
+from hybridstore.portfolio.money import add, subtract, total
 from hybridstore.records import Record
 from hybridstore.schema.types import check_timestamp, moment
 
@@ -161,20 +162,24 @@ def measure(
     """
     if not -1 < risk_free < _RATE_MAX:
         raise InvalidValue(f"risk_free={risk_free!r}", hint="a rate a year: 0.02 is two per cent")
-    bounds = {"start_at": _bound(start, _FIRST), "end_at": _bound(end, _LAST)}
-    asked = {"account": account, "base_currency": base_currency, **bounds}
-    rows = snapshot.sql(STATEMENTS["account_days"], **asked).rows()
-    money = snapshot.sql(STATEMENTS["account_money"], **asked).rows()[0]
-    if not rows or money[0] == money[1]:
+    rows = snapshot.sql(
+        STATEMENTS["account_days"],
+        account=account,
+        base_currency=base_currency,
+        start_at=_bound(start, _FIRST),
+        end_at=_bound(end, _LAST),
+    ).rows()
+    if not rows:
         raise NotFound(
             f"there are not two snapshots of {account!r} in {base_currency} to compare",
             operation="measure performance",
             hint="the maintenance process takes one a minute; record_portfolio_snapshot takes one now",
         )
-    compared = _benchmark_days(snapshot, benchmark, money[0], money[1])
+    compared = _benchmark_days(snapshot, benchmark, rows[0][0], rows[-1][0])
     days = tuple(Day(day, ret, equity, flow, compared.get(day)) for day, ret, equity, flow, *_ in rows)
     row = _figures_of(snapshot, days, risk_free)
-    start_equity, end_equity, net_flow = money[2:]
+    start_equity, end_equity = rows[0][4], days[-1].equity
+    net_flow = total(day.net_flow for day in days)
     return Performance(
         account=account,
         base_currency=base_currency,
@@ -183,7 +188,7 @@ def measure(
         start_equity=start_equity,
         end_equity=end_equity,
         net_flow=net_flow,
-        profit=end_equity - start_equity - net_flow,
+        profit=subtract(end_equity, add(start_equity, net_flow)),
         benchmark=_in_words(benchmark),
         risk_free=risk_free,
         annualisation=DAYS_A_YEAR,
@@ -198,9 +203,7 @@ def _bound(value: object, default: datetime) -> datetime:
     return default if value is None else moment(check_timestamp(value, "start or end"))
 
 
-def _benchmark_days(
-    snapshot: Snapshot, benchmark: Benchmark, first_at: datetime, last_at: datetime
-) -> dict[date, float]:
+def _benchmark_days(snapshot: Snapshot, benchmark: Benchmark, first: date, last: date) -> dict[date, float]:
     """Return the benchmark's return of each day that it has one of."""
     if benchmark is None:
         return {}
@@ -208,13 +211,13 @@ def _benchmark_days(
     if not parts or not all(weight > 0 for weight in parts.values()):
         raise InvalidValue(f"benchmark={benchmark!r}", hint="give a symbol, or symbols with weights above 0")
     # A week before: a symbol that had no candle on the last day has its last close.
-    since = datetime.combine(first_at.date() - timedelta(days=7), time(), UTC)
+    since = datetime.combine(first - timedelta(days=7), time(), UTC)
     rows = snapshot.sql(
         STATEMENTS["basket_days"],
         symbols=list(parts),
         weights=[float(weight) for weight in parts.values()],
         since=since,
-        until=datetime.combine(last_at.date() + timedelta(days=1), time(), UTC),
+        until=datetime.combine(last + timedelta(days=1), time(), UTC),
     ).rows()
     found = {day: ret for day, ret in rows if ret is not None}
     if not found:
