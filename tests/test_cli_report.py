@@ -42,6 +42,15 @@ def test_a_page_tells_how_an_account_did(root: Path, tmp_path: Path, run: Run) -
     assert "dashed" not in page.read_text(encoding="utf-8")
 
 
+def test_where_no_page_can_be_written_is_said(root: Path, tmp_path: Path, run: Run) -> None:  # noqa: F811
+    (tmp_path / "folder").mkdir()
+    for place in (tmp_path / "nowhere" / "page.html", tmp_path / "folder"):
+        code, _, err = run("report", "--root", str(root), "-o", str(place))
+        said = "".join(err.split())
+        assert (code, "error:writethereport" in said, "folderthatexists" in said) == (1, True, True), err
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
+
+
 def test_a_store_without_snapshots_has_a_page_without_performance(tmp_path: Path, run: Run) -> None:  # noqa: F811
     with HybridStore(tmp_path / "store") as store:
         store.record_balance_update("USDT", 5, 0, "test", account=HOSTILE)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hybridstore.durable import write_file
-from hybridstore.errors import InvalidValue
+from hybridstore.durable import telling_failures, write_file
+from hybridstore.errors import ConfigError, InvalidValue
 from hybridstore.portfolio.money import subtract, total
 from hybridstore.reports import achievement, tables
 from hybridstore.reports.charts import BarChart, LineChart, bar_chart, line_chart, range_chart
@@ -135,6 +135,9 @@ def write_page(data: ReportData, path: Path) -> int:
 
     Raises:
         InvalidValue: The page would be larger than 400 000 bytes.
+        ConfigError: It is a folder, or its folder does not exist.
+        StorageFull: There is no space for it.
+        StorageFailure: It cannot be written there.
     """
     content = render(data).encode()
     if len(content) > PAGE_BYTES_MAX:
@@ -144,7 +147,14 @@ def write_page(data: ReportData, path: Path) -> int:
             path=str(path),
             hint="leave out detail: fewer symbols or questions",
         )
-    write_file(path, content)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ConfigError(
+            f"{path} is no file that can be written",
+            operation="write the report",
+            hint="name a file in a folder that exists",
+        )
+    with telling_failures("write the report", path):
+        write_file(path, content)
     return len(content)
 
 
