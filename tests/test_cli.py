@@ -113,6 +113,11 @@ def test_query_writes_parquet_to_a_file_only(root: Path, run: Run, tmp_path: Pat
     code, _, err = run("query", question, "--root", str(root), "-f", "parquet")
     assert code == 1
     assert "--output" in err
+    for form in ("csv", "json", "parquet"):
+        code, _, err = run(
+            "query", question, "--root", str(root), "-f", form, "-o", str(tmp_path / "nowhere" / "x")
+        )
+        assert (code, "name a file in a folder that is there" in " ".join(err.split())) == (1, True), err
 
 
 def test_run_once_moves_what_is_old_and_the_answer_stays(root: Path, run: Run) -> None:

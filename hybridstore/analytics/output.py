@@ -28,8 +28,21 @@ def write_result(result: Result, form: Format, output: Path | None) -> None:
         output: The file to write; None means standard output.
 
     Raises:
-        ConfigError: Parquet without a file.
+        ConfigError: Parquet without a file, or a file that cannot be written.
     """
+    try:
+        _write(result, form, output)
+    except OSError as error:
+        if output is None:
+            raise
+        raise ConfigError(
+            f"cannot write the answer: {error.strerror or error}",
+            path=str(output),
+            hint="name a file in a folder that is there",
+        ) from error
+
+
+def _write(result: Result, form: Format, output: Path | None) -> None:
     if form == "parquet":
         if output is None:
             raise ConfigError("parquet is not for a terminal", hint="name a file with --output")

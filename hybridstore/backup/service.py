@@ -103,9 +103,8 @@ class BackupService:
         self._worker = threading.Thread(target=self._do_work, name="hybridstore-backup-work", daemon=True)
         self._copier: threading.Thread | None = None
         if backup.mirror_url is not None:
-            mirror = Mirror(self._repository, backup.mirror_url)
             self._copier = threading.Thread(
-                target=self._copy, args=(mirror,), name="hybridstore-backup-mirror", daemon=True
+                target=self._copy, args=(backup.mirror_url,), name="hybridstore-backup-mirror", daemon=True
             )
 
     def start(self) -> None:
@@ -295,12 +294,15 @@ class BackupService:
 
     # -- the thread that copies ---------------------------------------------------------------------------------
 
-    def _copy(self, mirror: Mirror) -> None:
+    def _copy(self, url: str) -> None:
+        mirror: Mirror | None = None
         pause_s = self._archives_every_s
         while not self._stop.wait(pause_s):
             pause_s = self._archives_every_s
             now_us = self._clock.now_us()
             try:
+                # Here, for a URL that cannot be used must not keep the store from being backed up.
+                mirror = mirror or Mirror(self._repository, url)
                 if mirror.sync(now_us, self._stop.is_set).finished:
                     self._tell(mirrored_us=now_us, mirror_error=None)
             except Exception as error:  # noqa: BLE001  whatever it is: told, and tried again

@@ -25,6 +25,7 @@ from hybridstore.errors import (
     ArchiveUnreachable,
     BackupCorrupt,
     BackupError,
+    ConfigError,
     NotFound,
     NotRestorable,
 )
@@ -233,6 +234,25 @@ def test_a_store_that_does_not_answer_stops_nothing_else(tmp_path: Path, server:
     assert bot.manager.status()["mirrored_at"] is not None
     fetch(server.url, tmp_path / "fetched")
     assert restored(tmp_path / "fetched", tmp_path / "latest") == bot.live()
+
+
+def test_a_url_that_cannot_be_used_keeps_the_store_backed_up(tmp_path: Path) -> None:
+    bot = Bot(tmp_path / "root", "s9://no such kind of store")
+    bot.write()
+    stop = threading.Event()
+    said: list[Exception] = []
+    service = BackupService(
+        bot.config, msgspec.structs.replace(bot.backup, poll_interval_ms=10), SystemClock(), stop,
+        on_error=said.append, on_gap=lambda _said: None, archives_every_s=0.05,
+    )  # fmt: skip
+    service.start()
+    try:
+        await_that(lambda: bot.manager.status()["fulls"] == 1 and bool(said))
+    finally:
+        stop.set()
+        service.close()
+    assert isinstance(said[0], ConfigError)
+    assert "no URL for objects" in bot.manager.status()["warning"]
 
 
 def test_a_service_copies_by_itself(tmp_path: Path) -> None:
