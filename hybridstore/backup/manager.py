@@ -114,7 +114,7 @@ class BackupManager:
             full = self._make_full(shipper, progress)
         finally:
             self._end(shipper)
-        self._mirror()
+        self.mirror()
         return full
 
     def begin_anew(self) -> None:
@@ -134,25 +134,8 @@ class BackupManager:
             StorageFull: The backup's device is full.
             StoreError: The store cannot be read.
         """
-        self._require_store()
-        try:
-            shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
-        except StoreBusy:
-            seq = wait_until_shipped(self.config, self.repository)
-            if not has_full(self.repository, self.repository.epochs()[-1].epoch):
-                have_full_made(self.repository, _WAIT_S)  # of a chain that was begun just now
-            return seq
-        try:
-            if not has_full(self.repository, shipper.epoch):  # of a chain that was begun just now
-                self._make_full(shipper, None)
-            else:
-                shipper.poll()
-                shipper.roll()
-                self._keep_archives(None)
-            seq = shipper.clock_row.seq
-        finally:
-            self._end(shipper)
-        self._mirror()
+        seq = self._ship()
+        self.mirror()
         return seq
 
     def mark(self, name: str) -> Mark:
@@ -169,12 +152,12 @@ class BackupManager:
             Conflict: Another commit has it.
             StorageFull: The backup's device is full.
         """
-        self._require_store()
-        self.create_incremental()
+        self._ship()
         position = live_position(self.config)
-        self.create_incremental()
+        self._ship()
         mark = Mark(name, self.repository.epochs()[-1].epoch, position.seq, position.ts_us)
         add_mark(self.base, mark)
+        self.mirror()
         return mark
 
     def expire(self, *, dry_run: bool = False) -> ExpiryReport:
@@ -218,6 +201,28 @@ class BackupManager:
         copies, (_, files) = ArchiveCopies(self.base), kept_files(self.config)
         wounds = find_wounds(self.config, copies, files, thorough=True, on_file=progress)
         return wounds if dry_run else heal(self.config, self._clock, copies, wounds)
+
+    def mirror(self) -> None:
+        """Copy what is not there yet below ``mirror_url``, where one is set. Every other call does it last.
+
+        Raises:
+            ArchiveUnreachable: The store of objects did not answer; the backups themselves are made.
+            BackupError: It does not keep the promises that backups need.
+            ConfigError: The URL cannot be used.
+        """
+        if self.backup.mirror_url is None:
+            return
+        now_us = self._clock.now_us()
+        try:
+            lock_repository(self.repository).release()
+            Mirror(self.repository, self.backup.mirror_url).sync(now_us)
+        except StoreBusy:  # who backs the store up copies, too
+            return
+        except BackupCorrupt as error:  # of an older one; everything else was copied
+            _log.warning("backup: %s", error)
+            return
+        if (condition := read_condition(self.base)) is not None:
+            write_condition(self.base, msgspec.structs.replace(condition, mirrored_us=now_us))
 
     # -- using them ---------------------------------------------------------------------------------------------
 
@@ -331,6 +336,27 @@ class BackupManager:
 
     # -- parts --------------------------------------------------------------------------------------------------
 
+    def _ship(self) -> int:
+        """Ship what is committed now; return the last commit that is safe."""
+        self._require_store()
+        try:
+            shipper = Shipper(self.config, self.backup, self.repository, self._clock, self._on_gap)
+        except StoreBusy:
+            seq = wait_until_shipped(self.config, self.repository)
+            if not has_full(self.repository, self.repository.epochs()[-1].epoch):
+                have_full_made(self.repository, _WAIT_S)  # of a chain that was begun just now
+            return seq
+        try:
+            if not has_full(self.repository, shipper.epoch):  # of a chain that was begun just now
+                self._make_full(shipper, None)
+            else:
+                shipper.poll()
+                shipper.roll()
+                self._keep_archives(None)
+            return shipper.clock_row.seq
+        finally:
+            self._end(shipper)
+
     def _make_full(self, shipper: Shipper, progress: OnProgress | None) -> Full:
         shipper.poll()
         self._keep_archives(progress)
@@ -350,20 +376,6 @@ class BackupManager:
             condition = earlier.proven_in(condition)
         shipper.close()
         write_condition(self.base, condition)
-
-    def _mirror(self) -> None:
-        """Copy what was made below the mirror's URL. Where a process backs the store up, it does."""
-        if self.backup.mirror_url is None:
-            return
-        now_us = self._clock.now_us()
-        try:
-            Mirror(self.repository, self.backup.mirror_url).sync(now_us)
-        except BackupCorrupt as error:  # of an older one; everything else was copied
-            _log.warning("backup: %s", error)
-            return
-        condition = read_condition(self.base)
-        if condition is not None:
-            write_condition(self.base, msgspec.structs.replace(condition, mirrored_us=now_us))
 
     def _marks_for(self, target: datetime | str | int) -> list[Mark]:
         """Return the marks where the target may be one: a damaged list of them keeps no time from being restored."""

@@ -15,9 +15,11 @@ from hybridstore import HybridStore
 from hybridstore.archive.object_store import ObjectStore
 from hybridstore.backup import mirror as mirror_module
 from hybridstore.backup.archive_copies import ArchiveCopies
+from hybridstore.backup.expirer import EXPIRED_NAME
 from hybridstore.backup.fetching import fetch, list_series
 from hybridstore.backup.manager import BackupManager
 from hybridstore.backup.mirror import FOLDER, NOTES, Mirror, series_of
+from hybridstore.backup.round import back_up_once
 from hybridstore.backup.service import BackupService
 from hybridstore.clock import DAY_US, SystemClock
 from hybridstore.config import BackupConfig
@@ -234,6 +236,31 @@ def test_a_store_that_does_not_answer_stops_nothing_else(tmp_path: Path, server:
     assert bot.manager.status()["mirrored_at"] is not None
     fetch(server.url, tmp_path / "fetched")
     assert restored(tmp_path / "fetched", tmp_path / "latest") == bot.live()
+
+
+def test_a_store_that_does_not_answer_keeps_nothing_of_a_round_from_being_done(
+    tmp_path: Path, server: ObjectServer
+) -> None:
+    bot = Bot(tmp_path / "root", server.url)
+    bot.write(archived=True)
+    bot.manager.create_full()
+    (lost,) = (bot.root / "archives").rglob("*.parquet")
+    lost.unlink()
+    bot.write()
+    server.stop()
+    with pytest.raises(ArchiveUnreachable):
+        bot.manager.mark("here")
+    assert [mark.name for mark in bot.manager.marks()] == ["here"]
+    bot.clock.advance(40 * DAY_US)
+    before = bot.live()
+    with pytest.raises(ArchiveUnreachable):
+        back_up_once(bot.config, bot.backup, bot.clock)
+    assert lost.exists()
+    assert bot.manager.status()["fulls"] == 1, "a new one; the first has expired"
+    assert (bot.manager.base / EXPIRED_NAME).exists()
+    assert restored(bot.manager.base, tmp_path / "then", before[0]) == before, (
+        "all but the entry about the healing"
+    )
 
 
 def test_a_url_that_cannot_be_used_keeps_the_store_backed_up(tmp_path: Path) -> None:
