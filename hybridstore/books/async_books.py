@@ -12,6 +12,7 @@ from hybridstore.books.reconciliation import LAG_S
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 
 if TYPE_CHECKING:
+    from hybridstore.books.attribution import Attribution, Partition
     from hybridstore.books.books import Books
     from hybridstore.books.lots import Lots
     from hybridstore.books.performance import Benchmark, Performance
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hybridstore.books.position_at import PositionAt
     from hybridstore.books.proof import BooksProof
     from hybridstore.books.reconciled import Reconciliation
+    from hybridstore.books.trades import Trades
 
 
 class AsyncBooks:
@@ -212,6 +214,65 @@ class AsyncBooks:
                 account, base_currency, start=start, end=end, benchmark=benchmark, risk_free=risk_free
             )
         )
+
+    async def attribution(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        base_currency: str = "USDT",
+        *,
+        by: Partition = "symbol",
+        start: Moment | None = None,
+        end: Moment | None = None,
+        benchmark: Benchmark = None,
+        risk_free: float = 0.0,
+    ) -> Attribution:
+        """Measure which part of what an account made came from which market, strategy or bot.
+
+        Args:
+            account: Whose.
+            base_currency: What its snapshots are priced in.
+            by: What the parts are: ``symbol``, ``strategy`` or ``bot``.
+            start: Only from this moment on; None means the first snapshot.
+            end: Only up to this moment; None means the last.
+            benchmark: As in :meth:`performance`; what the parts' daily shares are compared with.
+            risk_free: Rate a year: 0.02 is two per cent.
+
+        Returns:
+            What each part made, exact, with every figure of its daily shares of the account's equity, and the rest that
+            no position explains.
+
+        Raises:
+            NotFound: There are not two snapshots to compare, or no candles of the benchmark.
+            InvalidValue: A weight, rate, moment or dimension is none.
+        """
+        return await asyncio.to_thread(
+            lambda: self._books().attribution(
+                account, base_currency, by=by, start=start, end=end, benchmark=benchmark, risk_free=risk_free
+            )
+        )
+
+    async def trades(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> Trades:
+        """Measure how closed trades did: positions, from their first fill to their last.
+
+        Args:
+            account: Whose.
+            start: Closed after this moment; None means ever since.
+            end: Closed up to this moment; None means until now.
+
+        Returns:
+            Win rate, profit factor, expectancy, holding time, streaks, excursions, slippage and the like, of all trades
+            and by symbol, strategy, bot, exchange, side and hour.
+
+        Raises:
+            InvalidValue: A moment is none.
+        """
+        return await asyncio.to_thread(lambda: self._books().trades(account, start=start, end=end))
 
     async def equity(
         self,

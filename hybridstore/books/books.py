@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
+from hybridstore.books.attribution import Attribution, Partition, attribute
 from hybridstore.books.lots import Lots, compute_account_lots
 from hybridstore.books.performance import Benchmark, Performance, measure
 from hybridstore.books.portfolio import EquityAt, Portfolio, equity, portfolio
@@ -14,6 +15,7 @@ from hybridstore.books.positions import positions
 from hybridstore.books.prices import PRICE_AGE_MAX_S
 from hybridstore.books.proof import BooksProof, prove_account
 from hybridstore.books.reconciliation import LAG_S, reconcile_account
+from hybridstore.books.trades import Trades, measure_trades
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 
 if TYPE_CHECKING:
@@ -223,6 +225,72 @@ class Books:
                 benchmark=benchmark,
                 risk_free=risk_free,
             )
+
+    def attribution(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        base_currency: str = "USDT",
+        *,
+        by: Partition = "symbol",
+        start: Moment | None = None,
+        end: Moment | None = None,
+        benchmark: Benchmark = None,
+        risk_free: float = 0.0,
+    ) -> Attribution:
+        """Measure which part of what an account made came from which market, strategy or bot.
+
+        Args:
+            account: Whose.
+            base_currency: What its snapshots are priced in.
+            by: What the parts are: ``symbol``, ``strategy`` or ``bot``.
+            start: Only from this moment on; None means the first snapshot.
+            end: Only up to this moment; None means the last.
+            benchmark: As in :meth:`performance`; what the parts' daily shares are compared with.
+            risk_free: Rate a year: 0.02 is two per cent.
+
+        Returns:
+            What each part made, exact, with every figure of its daily shares of the account's equity, and the rest that
+            no position explains.
+
+        Raises:
+            NotFound: There are not two snapshots to compare, or no candles of the benchmark.
+            InvalidValue: A weight, rate, moment or dimension is none.
+        """
+        with self._analytics.snapshot() as snapshot:
+            return attribute(
+                snapshot,
+                account,
+                base_currency,
+                by=by,
+                start=start,
+                end=end,
+                benchmark=benchmark,
+                risk_free=risk_free,
+            )
+
+    def trades(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> Trades:
+        """Measure how closed trades did: positions, from their first fill to their last.
+
+        Args:
+            account: Whose.
+            start: Closed after this moment; None means ever since.
+            end: Closed up to this moment; None means until now.
+
+        Returns:
+            Win rate, profit factor, expectancy, holding time, streaks, excursions, slippage and the like, of all trades
+            and by symbol, strategy, bot, exchange, side and hour.
+
+        Raises:
+            InvalidValue: A moment is none.
+        """
+        with self._analytics.snapshot() as snapshot:
+            return measure_trades(snapshot, account, start=start, end=end)
 
     def equity(
         self,

@@ -12,7 +12,7 @@ DAYS_A_YEAR = 365
 """Markets that never close."""
 OBSERVATIONS_MIN = 90
 """From so many days on a figure is told as of a year; before it would be an accident, multiplied."""
-Unit = Literal["share", "ratio", "number"]
+Unit = Literal["share", "ratio", "number", "money", "duration"]
 
 
 class Figure(Record, frozen=True, gc=False):
@@ -21,7 +21,8 @@ class Figure(Record, frozen=True, gc=False):
     Attributes:
         name: By which a program knows it.
         title: By which people do.
-        unit: ``share``: 0.1 is ten per cent. ``ratio``: as it is. ``number``: a count.
+        unit: ``share``: 0.1 is ten per cent. ``ratio``: as it is. ``number``: a count. ``money``: Decimal.
+            ``duration``: seconds.
         definition: How it is computed, in words.
         is_annualised: Whether it is of a year, so that a few days do not make one.
         compares: Whether it needs a benchmark.

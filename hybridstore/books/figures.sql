@@ -4,8 +4,9 @@
 -- name: account_days
 -- Every day between the first and the last snapshot of an account: its return with deposits and withdrawals taken out
 -- (time-weighted: each step from one snapshot to the next has the flows between them taken off its end), the equity it
--- ended with, its flows, and the equity that its first step began with. A snapshot at midnight belongs to the day that it ends. Where no snapshot was taken the
--- return is 0 and the equity that of before; what happened meanwhile is in the return of the next day that has one.
+-- ended with, its flows, the equity that its first step began with, and when the first and the last step of all began and
+-- ended. A snapshot at midnight belongs to the day that it ends. Where no snapshot was taken the return is 0 and the
+-- equity that of before; what happened meanwhile is in the return of the next day that has one.
 -- Snapshots that lack a price are no steps; their flows count for the next.
 WITH taken AS (
     SELECT taken_at, equity, unpriced, sum(net_flow) OVER (ORDER BY taken_at) AS flows
@@ -49,7 +50,9 @@ SELECT
     coalesce(net_flow, 0) AS net_flow,
     before,
     seen.day IS NOT NULL AS is_seen,
-    coalesce(undefined, 0) AS undefined
+    coalesce(undefined, 0) AS undefined,
+    (SELECT min(taken_at) FROM steps) AS since,
+    (SELECT max(taken_at) FROM steps) AS until
 FROM calendar
 LEFT JOIN seen USING (day)
 ORDER BY day
@@ -107,38 +110,40 @@ FROM worth
 ORDER BY day
 
 -- name: figures
--- The figures of some returns: {returns} is a question for day, ret, and the benchmark's return (null: none that day).
+-- The figures of some returns, part by part: {returns} is a question for part, day, ret, and the benchmark's return (null:
+-- none that day).
 WITH given AS (
     {returns}
 ),
 numbered AS (
     SELECT
+        part,
         day,
         ret,
         bench,
         ret - free AS excess,
         bench - free AS bench_excess,
-        ret - bench AS active,
-        row_number() OVER (ORDER BY day) AS place
+        ret - bench AS active
     FROM given
     CROSS JOIN (SELECT power(1 + $risk_free, 1 / $annualisation) - 1 AS free)
 ),
 curve AS (
-    SELECT place, product(1 + ret) OVER (ORDER BY place) AS growth
+    SELECT part, day, product(1 + ret) OVER (PARTITION BY part ORDER BY day) AS growth
     FROM numbered
 ),
 drawdowns AS (
-    SELECT growth / greatest(1, max(growth) OVER (ORDER BY place)) - 1 AS drawdown
+    SELECT part, growth / greatest(1, max(growth) OVER (PARTITION BY part ORDER BY day)) - 1 AS drawdown
     FROM curve
 ),
 months AS (
-    SELECT product(1 + ret) AS growth, product(1 + bench) AS bench
+    SELECT part, product(1 + ret) AS growth, product(1 + bench) AS bench
     FROM numbered
     WHERE bench IS NOT NULL
-    GROUP BY date_trunc('month', day)
+    GROUP BY part, date_trunc('month', day)
 ),
 captured AS (
     SELECT
+        part,
         (power(product(growth) FILTER (WHERE bench > 1), 1 / nullif(count(*) FILTER (WHERE bench > 1), 0)) - 1)
         / nullif(power(product(bench) FILTER (WHERE bench > 1), 1 / nullif(count(*) FILTER (WHERE bench > 1), 0)) - 1, 0)
         AS up_capture,
@@ -146,23 +151,25 @@ captured AS (
         / nullif(power(product(bench) FILTER (WHERE bench < 1), 1 / nullif(count(*) FILTER (WHERE bench < 1), 0)) - 1, 0)
         AS down_capture
     FROM months
-),
-tail AS (
-    SELECT quantile_cont(ret, 0.05) AS var_95
-    FROM numbered
+    GROUP BY part
 ),
 spread AS (
     SELECT
+        part,
+        quantile_cont(ret, 0.05) AS var_95,
         CASE WHEN max(excess) > min(excess) THEN stddev_samp(excess) END AS excess_stddev,
         CASE WHEN max(active) > min(active) THEN stddev_samp(active) END AS active_stddev,
         sqrt(avg(power(least(excess, 0), 2))) AS downside
     FROM numbered
+    GROUP BY part
 ),
 fallen AS (
-    SELECT min(drawdown) AS max_drawdown, sqrt(avg(power(drawdown, 2))) AS ulcer
+    SELECT part, min(drawdown) AS max_drawdown, sqrt(avg(power(drawdown, 2))) AS ulcer
     FROM drawdowns
+    GROUP BY part
 )
 SELECT
+    part,
     count(*) AS observations,
     count(bench) AS compared,
     product(1 + ret) - 1 AS total_return,
@@ -175,8 +182,8 @@ SELECT
     (power(product(1 + ret), $annualisation / nullif(count(*), 0)) - 1) / nullif(abs(any_value(fallen.max_drawdown)), 0)
     AS calmar,
     any_value(fallen.ulcer) AS ulcer,
-    any_value(tail.var_95) AS var_95,
-    avg(ret) FILTER (WHERE ret <= tail.var_95) AS cvar_95,
+    any_value(spread.var_95) AS var_95,
+    avg(ret) FILTER (WHERE ret <= spread.var_95) AS cvar_95,
     sum(greatest(excess, 0)) / nullif(-sum(least(excess, 0)), 0) AS omega,
     skewness(ret) AS skew,
     kurtosis(ret) AS kurtosis,
@@ -192,14 +199,80 @@ SELECT
     any_value(captured.up_capture) AS up_capture,
     any_value(captured.down_capture) AS down_capture
 FROM numbered
-CROSS JOIN captured
-CROSS JOIN tail
-CROSS JOIN spread
-CROSS JOIN fallen
+JOIN spread USING (part)
+JOIN fallen USING (part)
+LEFT JOIN captured USING (part)
+GROUP BY part
+ORDER BY part
 
 -- name: given_returns
--- Returns that are given as they are: of somebody else's account, or of a test.
+-- Returns that are given as they are: of an account, of somebody else's, or of a test. They are one part, without a name.
 SELECT
+    '' AS part,
     unnest(CAST($days AS DATE [])) AS day,
     unnest(CAST($returns AS DOUBLE [])) AS ret,
     unnest(CAST($benchmark AS DOUBLE [])) AS bench
+
+-- name: rolling
+-- Sharpe ratio, volatility and beta of the $window days up to each day; {returns} as above. Days before the first whole
+-- window have none.
+WITH given AS (
+    {returns}
+),
+free AS (
+    SELECT power(1 + $risk_free, 1 / $annualisation) - 1 AS free
+),
+rolled AS (
+    SELECT
+        day,
+        count(*) OVER recent AS observations,
+        avg(ret - free) OVER recent AS excess,
+        stddev_samp(ret) OVER recent AS spread,
+        max(ret) OVER recent > min(ret) OVER recent AS varies,
+        regr_slope(ret - free, bench - free) OVER recent AS beta,
+        count(bench) OVER recent AS compared
+    FROM given
+    CROSS JOIN free
+    WINDOW recent AS (ORDER BY day ROWS BETWEEN $window - 1 PRECEDING AND CURRENT ROW)
+)
+SELECT
+    day,
+    CASE WHEN varies THEN excess / spread * sqrt($annualisation) END AS sharpe,
+    spread * sqrt($annualisation) AS volatility,
+    CASE WHEN compared = $window THEN beta END AS beta
+FROM rolled
+WHERE observations = $window
+ORDER BY day
+
+-- name: drawdowns
+-- The deepest times below the highest value before: the day of that value (of the day before the first return, where
+-- it is the start), the lowest day, and the day on which it was reached again; null: not yet.
+WITH given AS (
+    {returns}
+),
+curve AS (
+    SELECT day, product(1 + ret) OVER (ORDER BY day) AS growth
+    FROM given
+),
+high AS (
+    SELECT day, growth, greatest(1, max(growth) OVER (ORDER BY day)) AS peak
+    FROM curve
+),
+spells AS (
+    SELECT day, growth / peak - 1 AS drawdown, count(*) FILTER (WHERE growth >= peak) OVER (ORDER BY day) AS spell
+    FROM high
+)
+SELECT
+    coalesce(
+        max(day) FILTER (WHERE drawdown >= 0),
+        (SELECT min(day) - 1 FROM given)
+    ) AS peak_day,
+    arg_min(day, drawdown) AS valley_day,
+    CASE WHEN max(day) < (SELECT max(day) FROM given) THEN max(day) + 1 END AS recovered_day,
+    min(drawdown) AS depth,
+    count(*) FILTER (WHERE drawdown < 0) AS days
+FROM spells
+GROUP BY spell
+HAVING min(drawdown) < 0
+ORDER BY depth, peak_day
+LIMIT $limit

@@ -9,8 +9,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from hybridstore.books.figures import DAYS_A_YEAR, OBSERVATIONS_MIN, Measured, measured
+from hybridstore.books.returns import (
+    STATEMENTS,
+    Drawdown,
+    Returns,
+    Rolling,
+    drawdowns_of,
+    figures_of,
+    rolling_of,
+)
 from hybridstore.errors import InvalidValue, NotFound
-from hybridstore.named_sql import load_named_sql
 from hybridstore.portfolio.money import add, subtract, total
 from hybridstore.records import Record
 from hybridstore.schema.types import check_timestamp, moment
@@ -18,7 +26,6 @@ from hybridstore.schema.types import check_timestamp, moment
 if TYPE_CHECKING:
     from hybridstore.analytics.snapshot import Snapshot
 
-STATEMENTS = load_named_sql("hybridstore.books", "figures.sql")
 _FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 _RATE_MAX = 10.0
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -51,6 +58,8 @@ class Performance(Record, frozen=True, gc=False):
         base_currency: What it is priced in.
         start: First day.
         end: Last day.
+        since: When the first snapshot was taken.
+        until: When the last was.
         start_equity: What it was worth before the first day.
         end_equity: What it was worth at the end of the last.
         net_flow: Deposits less withdrawals between, exact.
@@ -62,12 +71,16 @@ class Performance(Record, frozen=True, gc=False):
         undefined_steps: Steps from an equity of nothing or less, which have no return.
         figures: Every figure with its definition.
         days: Day by day.
+        drawdowns: The ten deepest times below the highest value before.
+        rolling: Figures of the 90 days up to each day.
     """
 
     account: str
     base_currency: str
     start: date
     end: date
+    since: datetime
+    until: datetime
     start_equity: Decimal
     end_equity: Decimal
     net_flow: Decimal
@@ -79,6 +92,8 @@ class Performance(Record, frozen=True, gc=False):
     undefined_steps: int
     figures: tuple[Measured, ...]
     days: tuple[Day, ...]
+    drawdowns: tuple[Drawdown, ...]
+    rolling: tuple[Rolling, ...]
 
     def metrics(self) -> list[dict[str, object]]:
         """Return the figures as rows of the dataset ``performance_metrics``, each with the version of its definition.
@@ -120,15 +135,6 @@ class Performance(Record, frozen=True, gc=False):
         return found[name]
 
 
-def figures_sql(returns: str) -> str:
-    """Return the question for every figure of some returns.
-
-    Args:
-        returns: A question for day, ret and bench.
-    """
-    return STATEMENTS["figures"].format(returns=returns)
-
-
 def measure(
     snapshot: Snapshot,
     account: str,
@@ -162,12 +168,13 @@ def measure(
     """
     if not -1 < risk_free < _RATE_MAX:
         raise InvalidValue(f"risk_free={risk_free!r}", hint="a rate a year: 0.02 is two per cent")
+    since, until = span(start, end)
     rows = snapshot.sql(
         STATEMENTS["account_days"],
         account=account,
         base_currency=base_currency,
-        start_at=_bound(start, _FIRST),
-        end_at=_bound(end, _LAST),
+        start_at=since,
+        end_at=until,
     ).rows()
     if not rows:
         raise NotFound(
@@ -177,7 +184,9 @@ def measure(
         )
     compared = _benchmark_days(snapshot, benchmark, rows[0][0], rows[-1][0])
     days = tuple(Day(day, ret, equity, flow, compared.get(day)) for day, ret, equity, flow, *_ in rows)
-    row = _figures_of(snapshot, days, risk_free)
+    returns = Returns(
+        [one.day for one in days], [one.ret for one in days], [one.benchmark for one in days], risk_free
+    )
     start_equity, end_equity = rows[0][4], days[-1].equity
     net_flow = total(day.net_flow for day in days)
     return Performance(
@@ -185,6 +194,8 @@ def measure(
         base_currency=base_currency,
         start=days[0].day,
         end=days[-1].day,
+        since=rows[0][-2],
+        until=rows[0][-1],
         start_equity=start_equity,
         end_equity=end_equity,
         net_flow=net_flow,
@@ -192,11 +203,29 @@ def measure(
         benchmark=_in_words(benchmark),
         risk_free=risk_free,
         annualisation=DAYS_A_YEAR,
-        days_without_snapshot=sum(not is_seen for *_, is_seen, _ in rows),
-        undefined_steps=sum(undefined for *_, undefined in rows),
-        figures=measured(row, observations_min),
+        days_without_snapshot=sum(not row[5] for row in rows),
+        undefined_steps=sum(row[6] for row in rows),
+        figures=measured(figures_of(snapshot, returns), observations_min),
         days=days,
+        drawdowns=drawdowns_of(snapshot, returns),
+        rolling=rolling_of(snapshot, returns),
     )
+
+
+def span(start: object, end: object) -> tuple[datetime, datetime]:
+    """Take the bounds of a time as callers give them.
+
+    Args:
+        start: A moment, or None for ever since.
+        end: A moment, or None for until now.
+
+    Returns:
+        Both.
+
+    Raises:
+        InvalidValue: One is no moment.
+    """
+    return _bound(start, _FIRST), _bound(end, _LAST)
 
 
 def _bound(value: object, default: datetime) -> datetime:
@@ -227,18 +256,6 @@ def _benchmark_days(snapshot: Snapshot, benchmark: Benchmark, first: date, last:
             hint="record some with record_candles, or compare with another symbol",
         )
     return found
-
-
-def _figures_of(snapshot: Snapshot, days: tuple[Day, ...], risk_free: float) -> dict[str, float | None]:
-    answer = snapshot.sql(
-        figures_sql(STATEMENTS["given_returns"]),
-        days=[one.day for one in days],
-        returns=[one.ret for one in days],
-        benchmark=[one.benchmark for one in days],
-        risk_free=risk_free,
-        annualisation=float(DAYS_A_YEAR),
-    )
-    return dict(zip(answer.columns, answer.rows()[0], strict=True))
 
 
 def _in_words(benchmark: Benchmark) -> str | None:

@@ -24,6 +24,9 @@ COMMANDS = {
     "positions": "Show positions with their profit, as they are or as they were at any moment.",
     "portfolio": "Show what an account is worth and what it depends on, now or at any moment.",
     "performance": "Show how an account did, deposits and withdrawals taken out, and beside a benchmark.",
+    "attribution": "Show which market, strategy or bot made what an account made, with the figures of each.",
+    "trades": "Show how closed trades did: win rate, profit factor, expectancy, holding time, streaks, excursions, "
+    "slippage.",
     "report": "Write one HTML page of an account: performance, positions, balances, and whether the books agree.",
     "lots": "Show which lots sales disposed of and what they gained; with --csv: the tax export.",
     "reconcile": "Compare the ledger with every reported balance. Exit code 1: they part, or the books do not prove "

@@ -24,29 +24,33 @@ Benchmark = Annotated[
         consume_multiple=True,
     ),
 ]
+BaseCurrency = Annotated[str, Parameter(help="What its snapshots are priced in.")]
+Start = Annotated[
+    str | None,
+    Parameter(help="Only from this moment on (ISO 8601 with a zone). Default: the first snapshot."),
+]
+End = Annotated[
+    str | None,
+    Parameter(help="Only up to this moment (ISO 8601 with a zone). Default: the last snapshot."),
+]
+RiskFree = Annotated[float, Parameter(help="Risk-free rate a year: 0.02 is two per cent.")]
+Definitions = Annotated[bool, Parameter(negative="", help="Also print how each figure is computed.")]
+Record = Annotated[
+    bool, Parameter(negative="", help="Also write the figures down, in the dataset performance_metrics.")
+]
 _DAY_COLUMNS = ("day", "ret", "equity", "net_flow", "benchmark")
 
 
 def performance(
     *,
     account: Account = DEFAULT_ACCOUNT,
-    base_currency: Annotated[str, Parameter(help="What its snapshots are priced in.")] = "USDT",
-    start: Annotated[
-        str | None,
-        Parameter(help="Only from this moment on (ISO 8601 with a zone). Default: the first snapshot."),
-    ] = None,
-    end: Annotated[
-        str | None,
-        Parameter(help="Only up to this moment (ISO 8601 with a zone). Default: the last snapshot."),
-    ] = None,
+    base_currency: BaseCurrency = "USDT",
+    start: Start = None,
+    end: End = None,
     benchmark: Benchmark = (),
-    risk_free: Annotated[float, Parameter(help="Risk-free rate a year: 0.02 is two per cent.")] = 0.0,
-    definitions: Annotated[
-        bool, Parameter(negative="", help="Also print how each figure is computed.")
-    ] = False,
-    record: Annotated[
-        bool, Parameter(negative="", help="Also write the figures down, in the dataset performance_metrics.")
-    ] = False,
+    risk_free: RiskFree = 0.0,
+    definitions: Definitions = False,
+    record: Record = False,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
@@ -108,7 +112,7 @@ def _show(found: Performance, console: Console, *, definitions: bool) -> None:
     ]
     print_table(console, None, ("", found.base_currency), money)
     told = [one for one in found.figures if found.benchmark or not one.figure.compares]
-    print_table(console, None, ("figure", "value"), [(one.figure.title, _in_words(one)) for one in told])
+    print_table(console, None, ("figure", "value"), [(one.figure.title, value_text(one)) for one in told])
     for one in told if definitions else ():
         console.print(f"{one.figure.title}: {one.figure.definition}", highlight=False, soft_wrap=True)
     if any(one.value is None and one.figure.is_annualised for one in told):
@@ -125,7 +129,8 @@ def _show(found: Performance, console: Console, *, definitions: bool) -> None:
         )
 
 
-def _in_words(one: Measured) -> str:
+def value_text(one: Measured) -> str:
+    """Return the value of a figure as it is told to people; a dash where there is none."""
     if one.value is None:
         return "-"
     return f"{one.value:.2%}" if one.figure.unit == "share" else f"{one.value:,.3f}"

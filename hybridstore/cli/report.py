@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hybridstore.cli.options import Account, Json, Root, existing_root
-from hybridstore.cli.performance import Benchmark, parts_of
+from hybridstore.cli.performance import BaseCurrency, Benchmark, RiskFree, parts_of
 from hybridstore.cli.printing import json_text, write_text
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 
@@ -21,9 +21,9 @@ def report(
         "report.html"
     ),
     account: Account = DEFAULT_ACCOUNT,
-    base_currency: Annotated[str, Parameter(help="What its snapshots are priced in.")] = "USDT",
+    base_currency: BaseCurrency = "USDT",
     benchmark: Benchmark = (),
-    risk_free: Annotated[float, Parameter(help="Risk-free rate a year: 0.02 is two per cent.")] = 0.0,
+    risk_free: RiskFree = 0.0,
     json: Json = False,
     root: Root = None,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from hybridstore.books.performance import STATEMENTS, figures_sql
+from hybridstore.books.returns import about
 from tests.conftest import recorded_data
 
 TOLERANCE = 1e-9
@@ -58,11 +58,11 @@ def ask(
         "annualisation": annualisation,
     }
     with duckdb.connect() as connection:
-        answer = connection.execute(figures_sql(STATEMENTS["given_returns"]), parameters)
-        row = answer.fetchone()
-        assert row is not None
+        answer = connection.execute(about("figures"), parameters)
+        names = [column[0] for column in answer.description][1:]
+        _part, *row = answer.fetchone() or [None] * (len(names) + 1)  # of nothing there is nothing
         values = [None if value is None or not math.isfinite(value) else value for value in row]
-        return dict(zip([column[0] for column in answer.description], values, strict=True))
+        return dict(zip(names, values, strict=True))
 
 
 def series(argument: Any) -> dict[dt.date, float]:

@@ -1,0 +1,364 @@
+-- What an account's trades did: figures of closed positions, and which part of the account's profit each strategy, bot or
+-- market made. Money is exact; a ratio is a DOUBLE. Definitions in words: hybridstore.books.trades and .attribution.
+
+-- name: trade_figures
+-- Figures of the positions of an account that were closed in a time, by what they have in common. Nothing is converted:
+-- each currency is told by itself. Fees of coin-margined contracts are those that were paid in the coin.
+WITH closed AS (
+    SELECT
+        position_id,
+        symbol,
+        side,
+        coalesce(strategy, '-') AS strategy,
+        coalesce(bot, '-') AS bot,
+        split_part(account, '/', 1) AS exchange,
+        strftime(opened_at, '%H') AS hour,
+        coalesce(
+            nullif(split_part(split_part(symbol, ':', 2), '-', 1), ''), split_part(split_part(symbol, '/', 2), ':', 1)
+        ) AS currency,
+        inverse,
+        realized_pnl,
+        fees,
+        funding,
+        max_favourable,
+        max_adverse,
+        opened_at,
+        closed_at
+    FROM positions
+    WHERE status = 'CLOSED' AND account = $account AND closed_at > $start_at AND closed_at <= $end_at
+),
+named AS (
+    SELECT account, symbol, order_id, coalesce(trigger_price, price) AS price
+    FROM orders
+    WHERE account = $account AND coalesce(trigger_price, price) > 0
+),
+executed AS (
+    SELECT
+        position_id,
+        count(*) AS fills,
+        count(*) FILTER (WHERE liquidity = 'maker') AS made,
+        count(liquidity) AS told,
+        sum(quote_amount) AS volume,
+        sum(realized_pnl - net_pnl) AS fees,
+        count(*) FILTER (WHERE realized_pnl IS NOT NULL AND net_pnl IS NULL) AS unknown,
+        sum(CAST(quote_amount AS DOUBLE)) FILTER (WHERE named.price IS NOT NULL) AS compared,
+        sum(
+            CAST(quote_amount AS DOUBLE)
+            * CASE WHEN side = 'buy' THEN 1 ELSE -1 END
+            * (CAST(trades.price AS DOUBLE) / CAST(named.price AS DOUBLE) - 1)
+        ) AS slipped
+    FROM trades
+    LEFT JOIN named USING (account, symbol, order_id)
+    WHERE account = $account AND amount > 0 AND executed_at <= $end_at
+    GROUP BY position_id
+),
+valued AS (
+    SELECT
+        closed.* REPLACE (CASE WHEN inverse THEN coalesce(executed.fees, 0) ELSE closed.fees END AS fees),
+        realized_pnl + funding - CASE
+            WHEN NOT inverse THEN closed.fees WHEN coalesce(unknown, 0) = 0 THEN coalesce(executed.fees, 0)
+        END AS net,
+        coalesce(fills, 0) AS fills,
+        coalesce(volume, 0) AS volume,
+        made,
+        told,
+        compared,
+        slipped
+    FROM closed
+    LEFT JOIN executed USING (position_id)
+),
+parted AS (
+    SELECT
+        valued.*,
+        unnest(['all', 'symbol', 'strategy', 'bot', 'exchange', 'side', 'hour']) AS dimension,
+        unnest(['', symbol, strategy, bot, exchange, side, hour]) AS part
+    FROM valued
+),
+placed AS (
+    SELECT
+        dimension,
+        part,
+        currency,
+        sign(net) AS outcome,
+        row_number() OVER (PARTITION BY dimension, part, currency ORDER BY closed_at, position_id)
+        - row_number() OVER (PARTITION BY dimension, part, currency, sign(net) ORDER BY closed_at, position_id) AS run
+    FROM parted
+    WHERE net IS NOT NULL
+),
+runs AS (
+    SELECT dimension, part, currency, outcome, count(*) AS trades
+    FROM placed
+    GROUP BY dimension, part, currency, outcome, run
+),
+streaks AS (
+    SELECT
+        dimension,
+        part,
+        currency,
+        coalesce(max(trades) FILTER (WHERE outcome > 0), 0) AS winning_streak,
+        coalesce(max(trades) FILTER (WHERE outcome < 0), 0) AS losing_streak
+    FROM runs
+    GROUP BY dimension, part, currency
+)
+SELECT
+    dimension,
+    part,
+    currency,
+    count(*) AS trades,
+    count(*) FILTER (WHERE net > 0) AS wins,
+    count(*) FILTER (WHERE net < 0) AS losses,
+    count(*) FILTER (WHERE net > 0) / nullif(count(net), 0) AS win_rate,
+    count(net) AS known,
+    coalesce(sum(net), 0) AS net,
+    coalesce(sum(net) FILTER (WHERE net > 0), 0) AS gross_profit,
+    coalesce(sum(net) FILTER (WHERE net < 0), 0) AS gross_loss,
+    CAST(sum(net) FILTER (WHERE net > 0) AS DOUBLE) / -CAST(sum(net) FILTER (WHERE net < 0) AS DOUBLE) AS profit_factor,
+    CAST(avg(net) FILTER (WHERE net > 0) AS DOUBLE) / -CAST(avg(net) FILTER (WHERE net < 0) AS DOUBLE) AS payoff,
+    max(net) AS best,
+    min(net) AS worst,
+    sum(realized_pnl) AS realized,
+    sum(fees) AS fees,
+    sum(funding) AS funding,
+    avg(epoch_us(closed_at) - epoch_us(opened_at)) / 1e6 AS holding_s,
+    median(epoch_us(closed_at) - epoch_us(opened_at)) / 1e6 AS median_holding_s,
+    coalesce(any_value(winning_streak), 0) AS winning_streak,
+    coalesce(any_value(losing_streak), 0) AS losing_streak,
+    sum(max_favourable) AS sum_mfe,
+    max(max_favourable) AS best_mfe,
+    sum(max_adverse) AS sum_mae,
+    min(max_adverse) AS worst_mae,
+    CAST(sum(fills) AS BIGINT) AS fills,
+    sum(volume) AS volume,
+    sum(made) / nullif(sum(told), 0) AS maker_share,
+    sum(slipped) / nullif(sum(compared), 0) AS slippage
+FROM parted
+LEFT JOIN streaks USING (dimension, part, currency)
+GROUP BY dimension, part, currency
+ORDER BY dimension, part, currency
+
+-- name: part_days
+-- What each part of an account made on each day, from the events of its positions valued at the last price there is:
+-- candle, own fill, or mark that was written down. A part is a symbol, a strategy or a bot (strategy=grid), of
+-- as many dimensions as are asked for. Days are those of the account's
+-- returns: what happened up to the first snapshot is the state that the first day begins with. The parts of a position
+-- that is in another currency are converted at the day's rate; without a rate they have none (rate is null). Fees of
+-- coin-margined contracts are booked in quote, and taken at the day's last price.
+WITH held AS (
+    SELECT
+        position_id,
+        symbol,
+        unnest(
+            list_transform(
+                CAST($dimensions AS VARCHAR []),
+                lambda dimension: dimension || '=' || coalesce(
+                    CASE dimension WHEN 'symbol' THEN symbol WHEN 'strategy' THEN strategy ELSE bot END, '-'
+                )
+            )
+        ) AS part,
+        coalesce(
+            nullif(split_part(split_part(symbol, ':', 2), '-', 1), ''), split_part(split_part(symbol, '/', 2), ':', 1)
+        ) AS currency,
+        (side = 'LONG') <> inverse AS gains_with_worth,
+        contract_size,
+        inverse
+    FROM positions
+    WHERE account = $account
+),
+moves AS (
+    SELECT
+        held.part,
+        held.symbol,
+        held.currency,
+        held.gains_with_worth,
+        held.contract_size,
+        held.inverse,
+        CASE
+            WHEN occurred_at <= $since THEN CAST($first_day AS DATE) - 1
+            ELSE greatest(CAST(occurred_at - INTERVAL 1 MICROSECOND AS DATE), CAST($first_day AS DATE))
+        END AS day,
+        sum(amount_delta) AS amount,
+        sum(cost_delta) AS cost,
+        sum(realized_delta) AS realized,
+        sum(fees_delta) AS fees,
+        sum(funding_delta) AS funding
+    FROM position_events
+    JOIN held USING (position_id)
+    WHERE account = $account AND occurred_at <= $until
+    GROUP BY ALL
+),
+markets AS (
+    SELECT symbol FROM moves
+    UNION
+    SELECT currency || '/' || $base_currency FROM moves
+),
+closes AS (
+    SELECT
+        symbol,
+        close AS price,
+        opened_at,
+        opened_at + try_cast(left(timeframe, -1) AS INTEGER) * CASE right(timeframe, 1)
+            WHEN 's' THEN INTERVAL 1 SECOND WHEN 'm' THEN INTERVAL 1 MINUTE WHEN 'h' THEN INTERVAL 1 HOUR
+            WHEN 'd' THEN INTERVAL 1 DAY WHEN 'w' THEN INTERVAL 7 DAY WHEN 'M' THEN INTERVAL 1 MONTH
+        END AS closed_at
+    FROM candles
+    WHERE symbol IN (SELECT symbol FROM markets) AND close > 0
+),
+told AS (
+    SELECT symbol, CAST(price AS DECIMAL(38, 18)) AS price, closed_at AS told_at, opened_at AS place FROM closes
+    UNION ALL
+    SELECT symbol, price, executed_at, executed_at FROM trades WHERE account = $account AND amount > 0
+    UNION ALL
+    SELECT symbol, price, occurred_at, occurred_at FROM position_events WHERE account = $account AND price > 0
+),
+day_prices AS (
+    SELECT
+        symbol,
+        CASE
+            WHEN told_at <= $since THEN CAST($first_day AS DATE) - 1
+            ELSE greatest(CAST(told_at - INTERVAL 1 MICROSECOND AS DATE), CAST($first_day AS DATE))
+        END AS day,
+        arg_max(price, (told_at, place)) AS price
+    FROM told
+    WHERE told_at <= $until
+    GROUP BY symbol, day
+),
+calendar AS (
+    SELECT CAST(unnest(generate_series(CAST($first_day AS DATE) - 1, CAST($last_day AS DATE), INTERVAL 1 DAY)) AS DATE)
+        AS day
+),
+prices AS (
+    SELECT
+        markets.symbol,
+        calendar.day,
+        last_value(price IGNORE NULLS) OVER (PARTITION BY markets.symbol ORDER BY calendar.day) AS price
+    FROM calendar
+    CROSS JOIN markets
+    LEFT JOIN day_prices ON day_prices.symbol = markets.symbol AND day_prices.day = calendar.day
+),
+kinds AS (
+    SELECT DISTINCT part, symbol, currency, gains_with_worth, contract_size, inverse FROM moves
+),
+standing AS (
+    SELECT
+        kinds.*,
+        calendar.day,
+        prices.price,
+        CASE WHEN currency = $base_currency THEN 1 ELSE rates.price END AS rate,
+        coalesce(moves.realized, 0) AS realized,
+        coalesce(moves.funding, 0) AS funding,
+        coalesce(moves.fees, 0) AS fees,
+        sum(coalesce(moves.amount, 0)) OVER so_far AS amount,
+        sum(coalesce(moves.cost, 0)) OVER so_far AS cost
+    FROM kinds
+    CROSS JOIN calendar
+    LEFT JOIN moves USING (part, symbol, currency, gains_with_worth, contract_size, inverse, day)
+    LEFT JOIN prices USING (symbol, day)
+    LEFT JOIN prices AS rates ON rates.symbol = currency || '/' || $base_currency AND rates.day = calendar.day
+    WINDOW so_far AS (
+        PARTITION BY part, kinds.symbol, currency, gains_with_worth, contract_size, kinds.inverse ORDER BY calendar.day
+    )
+),
+sized AS MATERIALIZED (
+    SELECT *, CASE WHEN contract_size = 1 THEN amount ELSE dmul_round(amount, contract_size) END AS units
+    FROM standing
+),
+worth AS MATERIALIZED (
+    SELECT
+        * REPLACE (CASE WHEN inverse AND fees <> 0 THEN ddiv(fees, price) ELSE fees END AS fees),
+        CASE WHEN units = 0 THEN 0 WHEN inverse THEN ddiv(units, price) ELSE dmul_round(units, price) END AS worth
+    FROM sized
+),
+open_profit AS (
+    SELECT
+        *,
+        CASE WHEN gains_with_worth THEN worth - cost ELSE cost - worth END AS open_profit
+    FROM worth
+),
+changes AS (
+    SELECT
+        part,
+        day,
+        rate,
+        realized,
+        funding,
+        fees,
+        open_profit - lag(open_profit) OVER (
+            PARTITION BY part, symbol, currency, gains_with_worth, contract_size, inverse ORDER BY day
+        ) AS unrealized
+    FROM open_profit
+),
+days AS MATERIALIZED (
+    SELECT
+        part,
+        day,
+        rate,
+        sum(realized) AS realized,
+        sum(funding) AS funding,
+        sum(fees) AS fees,
+        CASE WHEN count(unrealized) = count(*) THEN sum(unrealized) END AS unrealized
+    FROM changes
+    WHERE day >= CAST($first_day AS DATE)
+    GROUP BY part, day, rate
+)
+SELECT
+    part,
+    day,
+    rate,
+    CASE WHEN rate = 1 THEN realized ELSE dmul_round(realized, rate) END AS realized,
+    CASE WHEN rate = 1 THEN unrealized ELSE dmul_round(unrealized, rate) END AS unrealized,
+    CASE WHEN rate = 1 THEN funding ELSE dmul_round(funding, rate) END AS funding,
+    CASE WHEN rate = 1 THEN fees ELSE dmul_round(fees, rate) END AS fees
+FROM days
+
+-- name: parts
+-- What each part made over all days, in the base currency, and every figure of what it made on each day as a share of the
+-- equity that the account's day began with. {days} is the question above; {figures} that of figures.sql, of part_returns.
+-- Days without a rate or a price are in no sum; missing tells how many there are.
+WITH part_days AS MATERIALIZED (
+    {days}
+),
+equity AS (
+    SELECT
+        unnest(CAST($days AS DATE [])) AS day,
+        unnest(CAST($before AS DOUBLE [])) AS before,
+        unnest(CAST($benchmark AS DOUBLE [])) AS bench
+),
+shares AS MATERIALIZED (
+    SELECT
+        part,
+        day,
+        coalesce(sum(CAST(realized + unrealized + funding - fees AS DOUBLE)) / any_value(before), 0) AS ret,
+        any_value(bench) AS bench
+    FROM part_days
+    JOIN equity USING (day)
+    GROUP BY part, day
+),
+sums AS (
+    SELECT
+        part,
+        coalesce(sum(realized), 0) AS realized,
+        coalesce(sum(unrealized), 0) AS unrealized,
+        coalesce(sum(funding), 0) AS funding,
+        coalesce(sum(fees), 0) AS fees,
+        count(DISTINCT day) FILTER (WHERE realized IS NULL OR unrealized IS NULL) AS missing
+    FROM part_days
+    GROUP BY part
+),
+contributions AS (
+    SELECT part, sum(ret) AS contribution
+    FROM shares
+    GROUP BY part
+),
+measured AS (
+    {figures}
+)
+SELECT sums.*, contribution, measured.* EXCLUDE (part)
+FROM sums
+JOIN contributions USING (part)
+JOIN measured USING (part)
+ORDER BY part
+
+-- name: part_returns
+-- The shares, as the question for figures wants them.
+SELECT part, day, ret, bench
+FROM shares
