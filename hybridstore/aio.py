@@ -11,16 +11,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hybridstore.clock import Clock
-from hybridstore.config import BackupConfig, DatabaseConfig, MaintenanceMode, RetentionPolicy
+from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy
 from hybridstore.hot.async_desk import AsyncDesk
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.optimizer import QueryOptimizer
 from hybridstore.hot.trade_rows import Trade
 from hybridstore.schema.dataset import Dataset
+from hybridstore.sections import MaintenanceMode
 from hybridstore.store import HybridStore
 
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
 
     from hybridstore.analytics.result import Result
@@ -191,6 +193,21 @@ class TradingBotStorageSystem(AsyncDesk):
             The result: ``.pl() .arrow() .df() .rows()``.
         """
         return await asyncio.to_thread(partial(self.store.sql, query, as_known_at=as_known_at, **params))
+
+    async def connect(
+        self, *, folders: Iterable[str | Path] = (), as_known_at: Moment | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Open a DuckDB of the caller's own that shows every dataset as it is now; it is made in a thread.
+
+        Args:
+            folders: What it may read and write beside the archives, for files of the caller's own.
+            as_known_at: As the store knew things then; datasets without history are left out. None means now.
+
+        Returns:
+            The connection, not to be used on the event loop. It goes on showing the moment of this call, for a week, or
+            until the store is closed.
+        """
+        return await asyncio.to_thread(self.store.connect, folders=folders, as_known_at=as_known_at)
 
     def subscribe(
         self,

@@ -1,9 +1,9 @@
 """Settings: an argument wins over the environment, the environment over the TOML file, the file over the default.
 
 The file is ``<root>/hybridstore.toml`` or what ``HYBRIDSTORE_CONFIG`` names, with the tables ``[database]``,
-``[backup]``, ``[maintenance]``, ``[portfolio]`` and ``[[retention]]``. Every database setting can also be given as
-``HYBRIDSTORE_<NAME>``, for example ``HYBRIDSTORE_CACHE_SIZE_MB=256``; ``HYBRIDSTORE_MAINTENANCE`` is the mode of the
-maintenance. A key that is not known is an error, not a comment.
+``[backup]``, ``[maintenance]``, ``[portfolio]``, ``[analytics]``, ``[report]`` and ``[[retention]]``. Every database
+setting can also be given as ``HYBRIDSTORE_<NAME>``, for example ``HYBRIDSTORE_CACHE_SIZE_MB=256``;
+``HYBRIDSTORE_MAINTENANCE`` is the mode of the maintenance. A key that is not known is an error, not a comment.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ import msgspec
 
 from hybridstore.errors import ConfigError
 from hybridstore.live_settings import LiveSettings, check_least, check_types, check_url
+from hybridstore.sections import (
+    AnalyticsConfig,
+    MaintenanceConfig,
+    MaintenanceMode,
+    PortfolioConfig,
+    ReportConfig,
+)
 
 Durability = Literal["full", "normal"]
 """What an acknowledgement survives: ``full`` a power cut, ``normal`` the death of the process."""
-MaintenanceMode = Literal["auto", "off"]
-"""Whether a store that is open starts and watches its maintenance process."""
 
-DEFAULT_BASE_CURRENCY = "USDT"
 DATABASE_NAME = "trading_bot.db"
 CONFIG_NAME = "hybridstore.toml"
 BACKUPS_NAME = "backups"
@@ -269,50 +273,6 @@ class RetentionPolicy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
             )
 
 
-class MaintenanceConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Settings of the maintenance process.
-
-    Attributes:
-        mode: ``auto``: a bot's store starts the process and watches it. ``off``: somebody else runs it, or nobody.
-        interval_s: Seconds between rounds.
-        start_after_s: Seconds after a store was opened until it starts the process: a short script starts none.
-        low_priority: Leave the processor to the bot where both want it.
-    """
-
-    mode: MaintenanceMode = "auto"
-    interval_s: float = 3600.0
-    start_after_s: float = 5.0
-    low_priority: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        check_types(self)
-        check_least(self, {"interval_s": 0.01, "start_after_s": 0})
-
-
-class PortfolioConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Settings of the portfolio's figures.
-
-    Attributes:
-        snapshot_interval_s: Seconds between the snapshots the maintenance process takes of each account's equity, on
-            whole multiples of it since 1970 UTC; 0 takes none.
-        base_currency: What they are priced in.
-    """
-
-    snapshot_interval_s: float = 60.0
-    base_currency: str = DEFAULT_BASE_CURRENCY
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        check_types(self)
-        if self.snapshot_interval_s:
-            check_least(self, {"snapshot_interval_s": 0.01})
-        if not self.base_currency or self.base_currency != self.base_currency.strip():
-            raise ConfigError(
-                f"base_currency={self.base_currency!r}", hint="give the name of an asset, for example 'USDT'"
-            )
-
-
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a configuration file may hold.
 
@@ -322,6 +282,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         retention: Policies that replace a dataset's default.
         maintenance: The maintenance process.
         portfolio: The portfolio's figures.
+        analytics: Questions over all tiers.
+        report: Reports that the maintenance process writes.
     """
 
     database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
@@ -329,6 +291,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention: tuple[RetentionPolicy, ...] = ()
     maintenance: MaintenanceConfig = msgspec.field(default_factory=MaintenanceConfig)
     portfolio: PortfolioConfig = msgspec.field(default_factory=PortfolioConfig)
+    analytics: AnalyticsConfig = msgspec.field(default_factory=AnalyticsConfig)
+    report: ReportConfig = msgspec.field(default_factory=ReportConfig)
 
 
 def load_settings(root: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -50,7 +50,7 @@ class StoreParts(Desk):
                 _ = self.database.readers  # an engine of a store that is not open would never be closed
                 from hybridstore.analytics.session import Analytics
 
-                self._analytics = Analytics(self.database)
+                self._analytics = Analytics(self.database, self._settings.analytics)
             return self._analytics
 
     @property

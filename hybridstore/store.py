@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from hybridstore.clock import Clock, SystemClock
-from hybridstore.config import (
-    DATABASE_NAME,
-    BackupConfig,
-    DatabaseConfig,
-    MaintenanceMode,
-    RetentionPolicy,
-    load_settings,
-)
+from hybridstore.config import DATABASE_NAME, BackupConfig, DatabaseConfig, RetentionPolicy, load_settings
 from hybridstore.errors import StoreCorrupt
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
@@ -27,8 +20,10 @@ from hybridstore.hot.schema_manager import SchemaManager
 from hybridstore.hot.trade_rows import Trade
 from hybridstore.parts import StoreParts
 from hybridstore.schema.dataset import Dataset
+from hybridstore.sections import MaintenanceMode
 
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
 
     from hybridstore.analytics.result import Result
@@ -258,6 +253,21 @@ class HybridStore(StoreParts):
             A context manager that gives the snapshot.
         """
         return self.analytics.snapshot(as_known_at=as_known_at)
+
+    def connect(
+        self, *, folders: Iterable[str | Path] = (), as_known_at: Moment | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Open a DuckDB of the caller's own that shows every dataset as it is now: for magics, for SQL of any kind.
+
+        Args:
+            folders: What it may read and write beside the archives, for files of the caller's own.
+            as_known_at: As the store knew things then; datasets without history are left out. None means now.
+
+        Returns:
+            The connection, with a view of each dataset and the exact macros. It goes on showing the moment of this
+            call, for a week, or until the store is closed.
+        """
+        return self.analytics.connect(folders=folders, as_known_at=as_known_at)
 
     # -- events -------------------------------------------------------------------------------------------------
 

@@ -294,7 +294,7 @@ def test_a_folder_without_a_store_is_not_turned_into_one(run: Run, tmp_path: Pat
 
 def test_every_command_explains_itself(run: Run) -> None:
     for name, told in COMMANDS.items():
-        code, out, _ = run(name, "--help")
+        code, out, _ = run(name.replace("_", "-"), "--help")
         assert code == 0
         assert "--root" in out
         command = getattr(import_module(f"hybridstore.cli.{name}"), name)

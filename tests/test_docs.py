@@ -18,18 +18,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hybridstore.config import (
-    BackupConfig,
-    DatabaseConfig,
-    MaintenanceConfig,
-    PortfolioConfig,
-    RetentionPolicy,
-    load_settings,
-)
+from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy, load_settings
 from hybridstore.errors import ConfigError
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.markdown import SQL_TYPES, reference
 from hybridstore.schema.registry import Registry
+from hybridstore.sections import AnalyticsConfig, MaintenanceConfig, PortfolioConfig, ReportConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
@@ -188,6 +182,8 @@ def test_every_setting_is_documented() -> None:
         *BackupConfig.__struct_fields__,
         *MaintenanceConfig.__struct_fields__,
         *PortfolioConfig.__struct_fields__,
+        *AnalyticsConfig.__struct_fields__,
+        *ReportConfig.__struct_fields__,
         *RetentionPolicy.__struct_fields__,
     ]
     assert [name for name in settings if f"`{name}`" not in text] == []

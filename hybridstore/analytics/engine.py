@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,23 +48,39 @@ class Engine:
         self._changed = threading.Condition()
         self._lent = 0
         self._closed = False
-        self._connection = duckdb.connect(":memory:")
+        limits = {} if threads is None else {"threads": str(int(threads))}
+        self._limits = {**limits, "memory_limit": quote_text(memory_limit)}
+        self._connection = self._connect({**self._settings([root / ARCHIVES]), "lock_configuration": "true"})
+
+    def _connect(self, settings: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(":memory:")
         try:
             for macro in load_named_sql(__package__, "macros.sql").values():
-                self._connection.execute(macro)
-            for setting, value in self._settings(memory_limit, threads).items():
+                connection.execute(macro)
+            for setting, value in settings.items():
                 # Without GLOBAL a cursor would keep the default of some: the machine's time zone, for one.
-                self._connection.execute(f"SET GLOBAL {setting} = {value}")
+                connection.execute(f"SET GLOBAL {setting} = {value}")
         except BaseException:
-            self._connection.close()
+            connection.close()
             raise
+        return connection
 
-    def _settings(self, memory_limit: str, threads: int | None) -> dict[str, str]:
-        """Return the settings in the order to make them: the last one locks all."""
-        limits = {} if threads is None else {"threads": str(int(threads))}
+    def separate(self, folders: Iterable[Path]) -> duckdb.DuckDBPyConnection:
+        """Open another DuckDB with the same limits, for somebody's own use: it may have tables, views and settings.
+
+        Args:
+            folders: What it may read and write beside the archives; everything else is closed to it for good.
+
+        Returns:
+            Its connection; whoever asked for it closes it.
+        """
+        return self._connect(self._settings([self._root / ARCHIVES, *folders]))
+
+    def _settings(self, folders: Iterable[Path]) -> dict[str, str]:
+        """Return the settings in the order to make them: without external access, no folder can be added."""
+        allowed = ", ".join(quote_text(folder.as_posix()) for folder in folders)
         return {
-            **limits,
-            "memory_limit": quote_text(memory_limit),
+            **self._limits,
             "TimeZone": "'UTC'",
             "parquet_metadata_cache": "true",  # an archived file never changes
             "arrow_lossless_conversion": "false",  # sums of integers as decimals instead of opaque bytes
@@ -75,9 +91,8 @@ class Engine:
             "allow_community_extensions": "false",
             "allow_persistent_secrets": "false",
             "temp_directory": quote_text((self._root / CACHE).as_posix()),
-            "allowed_directories": f"[{quote_text((self._root / ARCHIVES).as_posix())}]",
+            "allowed_directories": f"[{allowed}]",
             "enable_external_access": "false",
-            "lock_configuration": "true",
         }
 
     @contextmanager

@@ -135,7 +135,7 @@ def _opening(query: str) -> str:
 def _datasets(tree: Any, registry: Registry) -> tuple[str, ...]:
     tables: set[str] = set()
     expressions: set[str] = set()
-    for node in _nodes(tree):
+    for node in nodes(tree):
         for entry in node.get("cte_map", {}).get("map", ()):
             expressions.add(entry["key"].lower())
         kind = node.get("type")
@@ -159,8 +159,15 @@ def _datasets(tree: Any, registry: Registry) -> tuple[str, ...]:
     )
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object of the syntax tree."""
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Walk through a syntax tree.
+
+    Args:
+        tree: The tree.
+
+    Yields:
+        Every object of it.
+    """
     waiting: list[Any] = [tree]
     while waiting:
         node = waiting.pop()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridstore.analytics.engine import MEMORY_LIMIT, Engine
+from hybridstore.analytics.engine import Engine
+from hybridstore.analytics.handing_out import Moment, show_in, write_moment
+from hybridstore.analytics.kept_results import KeptResults
 from hybridstore.analytics.snapshot import Snapshot
 from hybridstore.archive.leases import LEASES, Lease, take_lease
 from hybridstore.archive.reading import FileVerifier
@@ -18,13 +21,14 @@ from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.earlier import EarlierSnapshot
 from hybridstore.hot.snapshot import HotSnapshot
 from hybridstore.schema.types import check_timestamp
+from hybridstore.sections import AnalyticsConfig
 
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
 
     from hybridstore.analytics.result import Result
 
-TIMEOUT_S = 300.0
 SCAN_DAYS_MAX = 7.0
 """How long a LazyFrame can be collected."""
 LEASE_DAYS_MAX = 366.0
@@ -36,28 +40,24 @@ class Analytics:
 
     Args:
         database: The open store.
-        memory_limit: What all questions together may take, as DuckDB writes it.
-        threads: Threads to use; None means one a core.
-        timeout_s: After how many seconds a question is given up; None means never.
+        settings: Limits of memory, threads and time, and what of results is kept.
     """
 
-    def __init__(
-        self,
-        database: DatabaseManager,
-        *,
-        memory_limit: str = MEMORY_LIMIT,
-        threads: int | None = None,
-        timeout_s: float | None = TIMEOUT_S,
-    ) -> None:
+    def __init__(self, database: DatabaseManager, settings: AnalyticsConfig | None = None) -> None:
+        settings = settings or AnalyticsConfig()
         root = database.root.absolute()
         self._database = database
-        self._timeout_s = timeout_s
-        self._engine = Engine(root, memory_limit=memory_limit, threads=threads)
+        self._timeout_s = settings.timeout_s or None
+        self._engine = Engine(
+            root, memory_limit=f"{settings.memory_limit_mb}MiB", threads=settings.threads or None
+        )
+        self._kept = KeptResults(root, settings.result_cache_mb << 20, settings.result_cache_from_ms / 1000)
         self._verifier = FileVerifier(root)
         self._copy = ArrowCopy(database.statements)
         self._leases: list[Lease] = []
         self._leased_s = 0.0
         self._leasing = threading.Lock()
+        self._connections: list[duckdb.DuckDBPyConnection] = []
 
     def sql(
         self,
@@ -142,7 +142,53 @@ class Analytics:
             known_us = check_timestamp(as_known_at, "as_known_at")
             hot = EarlierSnapshot(self._database, self._copy, known_us)
         note = self._database.note_query
-        return Snapshot(self._engine, hot, self._verifier, self._database.registry, self._timeout_s, note)
+        return Snapshot(
+            self._engine, hot, self._verifier, self._database.registry, self._timeout_s, self._kept, note
+        )
+
+    def connect(
+        self, *, folders: Iterable[str | Path] = (), as_known_at: object = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Open a DuckDB of the caller's own that shows every dataset, for magics of notebooks, and for SQL of any kind.
+
+        Args:
+            folders: What it may read and write beside the archives: for CSV files, other Parquet files, results.
+            as_known_at: As the store knew things then; see :meth:`snapshot`. Datasets without history are left out.
+
+        Returns:
+            The connection. It shows the moment of this call, for a week, or until the store is closed, which closes it.
+            What is done there changes nothing of the store.
+        """
+        allowed = [Path(folder).absolute() for folder in folders]
+        with self.snapshot(as_known_at=as_known_at) as snapshot:
+            connection = self._engine.separate(allowed)
+            try:
+                self._keep_files(snapshot.seq, show_in(connection, snapshot))
+            except BaseException:
+                connection.close()
+                raise
+        with self._leasing:
+            self._connections.append(connection)
+        return connection
+
+    def write_moment(
+        self, folder: str | Path, on_dataset: Callable[[str], None] = lambda _name: None
+    ) -> Moment:
+        """Write this moment into a folder that a DuckDB of any other process can read, with the SQL it begins with.
+
+        Args:
+            folder: A new folder.
+            on_dataset: Called with the name of each dataset before it is written.
+
+        Returns:
+            What was written: ``duckdb -init FOLDER/init.sql`` shows it.
+
+        Raises:
+            ConfigError: The folder is not empty.
+            StorageFull: There is no room for it.
+        """
+        with self.snapshot() as snapshot:
+            return write_moment(snapshot, Path(folder), on_dataset)
 
     def lease(self, what: str) -> Lease:
         """Keep every archived file of this moment until the lease is released, or this process ends.
@@ -197,5 +243,7 @@ class Analytics:
         self._engine.close()
         self._copy.forget()
         with self._leasing:
+            while self._connections:
+                self._connections.pop().close()
             while self._leases:
                 self._leases.pop().release()

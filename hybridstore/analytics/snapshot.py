@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hybridstore.analytics.engine import Engine
 from hybridstore.analytics.gate import QUERIES, Question, admit
+from hybridstore.analytics.kept_results import KeptResults, State
 from hybridstore.analytics.pruning import wanted_rows
 from hybridstore.analytics.result import Result
 from hybridstore.analytics.scan import check_bounds, lazy_rows
+from hybridstore.analytics.suggesting import column_hint
 from hybridstore.archive.manifest import ArchiveFile, prune, split
 from hybridstore.archive.reading import FileVerifier
 from hybridstore.errors import QueryFailed
@@ -33,6 +35,24 @@ _LISTED_MAX = 100
 """So many row numbers are compared one by one; more are joined as a relation, which costs what they are."""
 
 
+class Contents(NamedTuple):
+    """What a moment shows of a dataset.
+
+    Attributes:
+        dataset: Its declaration.
+        files: Its archived files, checked.
+        superseded: Rows of them that do not count.
+        rows: Its hot rows.
+        known_us: Rows of files that were committed later do not count; None: all do.
+    """
+
+    dataset: Dataset
+    files: list[Shown]
+    superseded: tuple[int, ...]
+    rows: pa.Table
+    known_us: int | None
+
+
 class Snapshot:
     """A moment, held in a ``with`` block. Questions may be asked from several threads.
 
@@ -45,6 +65,7 @@ class Snapshot:
         verifier: Checks archived files before their first use.
         registry: The datasets.
         timeout_s: After how many seconds a question is given up; None means never.
+        kept: Results of questions that were asked before.
         note: Called after each question with its text, how long it took, in seconds, and its rows.
     """
 
@@ -55,6 +76,7 @@ class Snapshot:
         verifier: FileVerifier,
         registry: Registry,
         timeout_s: float | None,
+        kept: KeptResults,
         note: Callable[[str, float, int], None] | None = None,
     ) -> None:
         self._engine = engine
@@ -62,6 +84,7 @@ class Snapshot:
         self._verifier = verifier
         self._registry = registry
         self._timeout_s = timeout_s
+        self._kept = kept
         self._note = note
 
     @property
@@ -177,6 +200,15 @@ class Snapshot:
             question = admit(cursor, query, self._registry)
             files = {name: self._needed(question, name, params) for name in question.datasets}
             superseded = {name: self._hot.superseded(name) for name in question.datasets}
+            states = [
+                State(self._registry[name], files[name], superseded[name], self._hot.state(name))
+                for name in question.datasets
+            ]
+            key = self._kept.key(question, params, self._hot.known_us, states)
+            kept = None if key is None else self._kept.find(key)
+            if kept is not None:
+                return Result(kept)
+            begun_s = time.perf_counter()
             rows = {name: self._hot.hot(name) for name in question.datasets}
             if last:
                 self._hot.release()
@@ -184,12 +216,47 @@ class Snapshot:
                 for name in question.datasets:
                     self._show(cursor, self._registry[name], files[name], superseded[name], rows[name])
                 table = self._engine.fetch(cursor, question.sql, params, limit_s)
-            except QueryFailed:
+            except QueryFailed as error:
                 # Were a file taken away or changed while it was read, that is the error to raise.
                 for name in question.datasets:
                     self._verifier.paths(files[name])
+                asked = [self._registry[name] for name in question.datasets]
+                error.hint = column_hint(str(error), asked) or error.hint
                 raise
+            if key is not None:
+                self._kept.keep(key, table, time.perf_counter() - begun_s)
         return Result(table)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of all datasets that can be asked about."""
+        return self._registry.public
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether it is of a moment before the present, so that not every dataset is known."""
+        return self._hot.known_us is not None
+
+    def contents(self, dataset: str) -> Contents:
+        """Return all that this moment shows of a dataset, to show it elsewhere.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            Its files, which were checked, and its hot rows.
+        """
+        self._hot.require(dataset, None)
+        files = self._files(dataset)
+        paths = self._verifier.paths(files)
+        shown = [
+            Shown(path, file.column_count, file.visible_through)
+            for path, file in zip(paths, files, strict=True)
+        ]
+        declared = self._registry[dataset]
+        return Contents(
+            declared, shown, tuple(self._hot.superseded(dataset)), self._hot.hot(dataset), self._hot.known_us
+        )
 
     def scan(
         self,

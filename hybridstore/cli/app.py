@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "Show the condition of a store: tiers, rows, sizes, warnings.",
     "query": "Ask one SQL question over hot rows and every archive, in one snapshot; Ctrl-C cancels it.",
     "shell": "Ask questions, one after the other; each sees one moment of the whole store.",
+    "duckdb_init": "Write this moment of the store into a folder that any DuckDB reads, with the SQL it begins with.",
     "positions": "Show positions with their profit, as they are or as they were at any moment.",
     "portfolio": "Show what an account is worth and what it depends on, now or at any moment.",
     "performance": "Show how an account did, deposits and withdrawals taken out, and beside a benchmark.",
@@ -75,7 +76,7 @@ BACKUP = {
 FETCH = "Bring copies of backups from an object store into a folder; restore from it with --from."
 """And the one from cli/fetch.py."""
 for _name, _what in COMMANDS.items():
-    app.command(f"hybridstore.cli.{_name}:{_name}", help=_what)
+    app.command(f"hybridstore.cli.{_name}:{_name}", name=_name.replace("_", "-"), help=_what)
 _retention = cyclopts.App(
     name="retention", help="Plan, run and look back on moves, merges and deletions; legal holds."
 )

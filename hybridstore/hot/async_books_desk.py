@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from hybridstore.config import DEFAULT_BASE_CURRENCY, Durability
+from hybridstore.config import Durability
 from hybridstore.hot.account_sums import AccountSums
 from hybridstore.hot.async_market_desk import AsyncMarketDesk
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
@@ -20,6 +20,7 @@ from hybridstore.hot.position_rows import Position, prepare_terms
 from hybridstore.hot.positions import adjust_position
 from hybridstore.hot.rows import RowCounts
 from hybridstore.hot.trade_rows import FillResult
+from hybridstore.sections import DEFAULT_BASE_CURRENCY
 
 
 class AsyncBooksDesk(AsyncMarketDesk):

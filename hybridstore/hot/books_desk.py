@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hybridstore.config import DEFAULT_BASE_CURRENCY, Durability
+from hybridstore.config import Durability
 from hybridstore.hot.account_sums import AccountSums
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment, Money
 from hybridstore.hot.database import DatabaseManager
@@ -18,6 +18,7 @@ from hybridstore.hot.position_rows import Position, prepare_terms
 from hybridstore.hot.positions import adjust_position
 from hybridstore.hot.rows import RowCounts
 from hybridstore.hot.trade_rows import FillResult
+from hybridstore.sections import DEFAULT_BASE_CURRENCY
 
 
 class BooksDesk(MarketDesk):

@@ -15,6 +15,8 @@ from hybridstore.errors import StoreError
 from hybridstore.hot.arrow_copy import ArrowCopy, Position
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.reader import ReadTransaction
+from hybridstore.schema.feed import RECORDED_AT
+from hybridstore.schema.sqlite import last_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,6 +125,27 @@ class HotSnapshot:
         with self._lock:
             rows = self._open().rows(self._database.statements["deleted_until"], (dataset,))
             return rows[0][0] or 0 if rows else 0
+
+    def state(self, dataset: str) -> tuple[int, ...]:
+        """Return what tells the hot rows of this moment from those of any other, without reading them.
+
+        Args:
+            dataset: Its name.
+
+        Returns:
+            Rows that are only ever added are known by the number and the commit's time of the last of them. Where rows
+            were changed in place, or are no history, only the store's last commit tells.
+        """
+        declared = self._database.registry[dataset]
+        with self._lock:
+            transaction = self._open()
+            is_history = declared.tiering is not None and declared.kind != "state"
+            if is_history and RECORDED_AT in declared.column_names:
+                known = transaction.rows(self._database.statements["find_dataset_state"], (dataset,))
+                if known and known[0][1] == 0:
+                    last = transaction.rows(last_row(declared))
+                    return tuple(last[0]) if last else ()
+            return (self.seq, self.ts_us, 0)
 
     def hot(self, dataset: str) -> pa.Table:
         """Return the hot rows of a dataset.

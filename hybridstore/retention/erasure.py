@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hybridstore.archive.manifest import ArchiveFile
+from hybridstore.archive.results import forget_results
 from hybridstore.archive.writing import exact_sums, key_hashes
 from hybridstore.clock import DAY_US
 from hybridstore.errors import Conflict, InvalidValue
@@ -147,6 +148,7 @@ class Eraser:
                 "erased": [one.told().to_dict() for one in found],
             }  # fmt: skip
             self._database.writer.call(record, "erasure", detail, durability="full")
+            forget_results(self._database.root)
         return Erasure(column, tuple(one.told() for one in found), dry_run)
 
     def _having(self, column: str, datasets: Sequence[str] | None) -> list[Dataset]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from hybridstore.archive.results import RESULT_AGE_MAX_S, forget_results
 from hybridstore.hot.database import DatabaseManager
 from hybridstore.retention.collector import Collector
 from hybridstore.retention.deleter import Deleter
@@ -98,6 +99,7 @@ class Round:
             if self._is_certain:
                 done.swept += len(sweep(self._database))
                 done.collected += len(self._collector.collect(self._trust.now_us))
+            forget_results(self._database.root, RESULT_AGE_MAX_S)
             upkeep = Upkeep(self._database, self._stop)
             done.freed_bytes += upkeep.give_back()
             upkeep.refresh_statistics()

@@ -8,6 +8,7 @@ import msgspec
 
 from hybridstore.clock import DAY_US
 from hybridstore.schema.dataset import ROW_ID, Dataset
+from hybridstore.schema.feed import RECORDED_AT
 from hybridstore.schema.internal import OPEN_MOVE_STATES
 from hybridstore.schema.types import LogicalType
 
@@ -115,6 +116,16 @@ def tiering_statements(dataset: Dataset) -> dict[str, str]:
         f"first_{name}": f"SELECT {ROW_ID} FROM {name} NOT INDEXED WHERE {unit} ORDER BY {ROW_ID} LIMIT 1",
         f"purge_{name}": f"DELETE FROM {name} NOT INDEXED WHERE {ROW_ID} > :above AND {ROW_ID} <= :through AND {unit}",
     }
+
+
+def last_row(dataset: Dataset) -> str:
+    """Return the statement for number and commit time of the last row of a dataset that has both.
+
+    Args:
+        dataset: The declaration.
+    """
+    name = dataset.name
+    return f"SELECT {ROW_ID}, {RECORDED_AT} FROM {name} WHERE {ROW_ID} = (SELECT max({ROW_ID}) FROM {name})"
 
 
 def added_columns(dataset: Dataset, first: int) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from hybridstore.analytics.session import Analytics
 from hybridstore.errors import HybridStoreError, QueryTimeout
+from hybridstore.sections import AnalyticsConfig
 from hybridstore.store import HybridStore
 
 ENDLESS = "SELECT count(*) FROM range(1000000000000) a(i) WHERE i * i % 7 = 3"
@@ -28,7 +29,7 @@ def test_a_question_runs_out_of_time(store: HybridStore) -> None:
 
 
 def test_the_limit_of_the_session_counts_where_none_is_given(store: HybridStore) -> None:
-    analytics = Analytics(store.database, timeout_s=0.2)
+    analytics = Analytics(store.database, AnalyticsConfig(timeout_s=0.2))
     try:
         with pytest.raises(QueryTimeout, match=r"0\.2 s"):
             analytics.sql(ENDLESS)
@@ -88,7 +89,7 @@ def test_closing_the_store_cancels_what_runs(tmp_path: Path) -> None:
 
 
 def test_a_question_runs_out_of_memory(store: HybridStore) -> None:
-    analytics = Analytics(store.database, memory_limit="64MiB")
+    analytics = Analytics(store.database, AnalyticsConfig(memory_limit_mb=64))
     try:
         with pytest.raises(QueryTimeout, match="more memory than it may take"):
             analytics.sql("SELECT list(i ORDER BY random()) FROM range(100000000) r(i)")

@@ -13,12 +13,13 @@ import msgspec
 import pytest
 
 from hybridstore.clock import SECOND_US, ManualClock
-from hybridstore.config import MaintenanceConfig, PortfolioConfig, Settings, load_settings
+from hybridstore.config import Settings, load_settings
 from hybridstore.errors import ConfigError
 from hybridstore.operations.condition import describe_maintenance, maintenance_status, maintenance_warnings
 from hybridstore.operations.equity_job import EquityJob, EquityReport, take_snapshots
 from hybridstore.operations.service import serve
 from hybridstore.retention.progress import MoveReport
+from hybridstore.sections import MaintenanceConfig, PortfolioConfig
 from hybridstore.store import HybridStore
 from tests.hot.books import START_US, commit_seq, contents, rows
 

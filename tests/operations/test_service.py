@@ -11,7 +11,7 @@ import pytest
 
 from hybridstore import HybridStore, ManualClock
 from hybridstore.clock import DAY_US
-from hybridstore.config import MaintenanceConfig, Settings, load_settings
+from hybridstore.config import Settings, load_settings
 from hybridstore.errors import StoreBusy
 from hybridstore.operations.condition import (
     CONDITION_NAME,
@@ -24,6 +24,7 @@ from hybridstore.operations.condition import (
 from hybridstore.operations.maintenance import run_once
 from hybridstore.operations.service import serve
 from hybridstore.retention.progress import MoveReport
+from hybridstore.sections import MaintenanceConfig
 from tests.tiered import OWN, insert, make_rows, open_store
 
 

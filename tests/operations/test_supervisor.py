@@ -20,7 +20,7 @@ import pytest
 
 from hybridstore.aio import TradingBotStorageSystem
 from hybridstore.clock import ManualClock, SystemClock
-from hybridstore.config import CONFIG_NAME, MaintenanceConfig, Settings, load_settings
+from hybridstore.config import CONFIG_NAME, Settings, load_settings
 from hybridstore.errors import ConfigError
 from hybridstore.operations import launch
 from hybridstore.operations.child import _NICENESS
@@ -28,6 +28,7 @@ from hybridstore.operations.condition import describe_maintenance, is_maintained
 from hybridstore.operations.launch import Job, cut_life_line, start_child
 from hybridstore.operations.supervisor import Pace, Supervisor
 from hybridstore.retention.rewriting_desk import LOCK_NAME
+from hybridstore.sections import MaintenanceConfig
 from hybridstore.store import HybridStore
 from tests.tiered import NOW_US, OWN, all_rows, hot_rows, insert, make_rows, open_store
 
