@@ -28,6 +28,7 @@ ORDER = (
     "query",
     "backup",
     "backup_log",
+    "report",
     "contention",
     "reads_under_load",
 )

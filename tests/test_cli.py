@@ -16,9 +16,10 @@ import pytest
 
 from hybridstore import HybridStore, ManualClock, cli
 from hybridstore.cli.app import COLUMNS, COMMANDS, HOLDS, RETENTION
-from hybridstore.cli.printing import cell_text, csv_text, json_text, short_text
+from hybridstore.cli.printing import short_text
 from hybridstore.clock import DAY_US
 from hybridstore.operations.diagnostics import TARGETS_MS
+from hybridstore.reports.plain import cell_text, csv_text, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

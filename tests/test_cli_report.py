@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 from hybridstore import HybridStore
 from hybridstore.reports.page import PAGE_BYTES_MAX
 from hybridstore.reports.wording import MINUS
+from tests.books.trading_life import live
 from tests.test_cli import run  # noqa: F401  a fixture
 from tests.test_cli_performance import root  # noqa: F401  a fixture
 
@@ -66,3 +70,33 @@ def test_a_store_without_snapshots_has_a_page_without_performance(tmp_path: Path
     code, _, err = run(*arguments, "--benchmark", "BTC/USDT")
     assert (code, page.exists()) == (1, False)
     assert "there are not two snapshots" in " ".join(err.split())
+
+
+def test_every_table_is_written_as_csv_and_json(tmp_path: Path, run: Run) -> None:  # noqa: F811
+    lived = live(tmp_path / "store", 5)
+    tables, page = tmp_path / "tables", tmp_path / "page.html"
+    arguments = ("report", "--root", str(lived.root), "-o", str(page), "--benchmark", "BTC/USDT")
+    code, out, err = run(*arguments, "--tables", str(tables), "--json")
+    assert code == 0, err
+    written = {path.name for path in tables.iterdir()}
+    assert {Path(name).name for name in json.loads(out)["tables"]} == written
+    names = {
+        "account", "attribution-by-bot", "attribution-by-strategy", "attribution-by-symbol", "balances", "checks",
+        "days", "definitions", "distribution", "drawdowns", "figures", "months", "positions", "rolling", "tiers",
+        "trades",
+    }  # fmt: skip
+    assert written == {f"{name}{suffix}" for name in names for suffix in (".csv", ".json")}
+    for name in names:
+        rows = list(csv.DictReader(io.StringIO((tables / f"{name}.csv").read_text(encoding="utf-8"))))
+        told = json.loads((tables / f"{name}.json").read_text(encoding="utf-8"))
+        assert len(rows) == len(told) > 0, name
+        assert list(rows[0]) == list(told[0]), name
+    html = page.read_text(encoding="utf-8")
+    assert re.findall(r'<section id="(\w+)"', html) == [
+        "performance", "equity", "risk", "attribution", "trades", "holdings", "tiers", "quality", "definitions",
+    ]  # fmt: skip
+    days = json.loads((tables / "days.json").read_text(encoding="utf-8"))
+    assert sum(Decimal(day["net_flow"]) for day in days) == sum(lived.flows)
+    code, _, err = run(*arguments, "--tables", str(page))
+    assert code == 1
+    assert "write the tables of a report" in " ".join(err.split())

@@ -276,3 +276,13 @@ GROUP BY spell
 HAVING min(drawdown) < 0
 ORDER BY depth, peak_day
 LIMIT $limit
+
+-- name: distribution
+-- How many days had a return from start to start + $width; ranges without any are left out.
+WITH given AS (
+    {returns}
+)
+SELECT CAST(floor(ret / $width) AS BIGINT) AS place, count(*) AS days
+FROM given
+GROUP BY place
+ORDER BY place

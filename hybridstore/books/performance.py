@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from hybridstore.books.figures import DAYS_A_YEAR, OBSERVATIONS_MIN, Measured, measured
 from hybridstore.books.returns import (
     STATEMENTS,
+    Bin,
     Drawdown,
     Returns,
     Rolling,
+    distribution_of,
     drawdowns_of,
     figures_of,
     rolling_of,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 _RATE_MAX = 10.0
+COMPARING = "compare with a benchmark"
+"""What failed where an error says that there is nothing to compare with."""
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 Benchmark = str | Mapping[str, float] | None
 
@@ -73,6 +77,7 @@ class Performance(Record, frozen=True, gc=False):
         days: Day by day.
         drawdowns: The ten deepest times below the highest value before.
         rolling: Figures of the 90 days up to each day.
+        distribution: Days by their return.
     """
 
     account: str
@@ -94,6 +99,7 @@ class Performance(Record, frozen=True, gc=False):
     days: tuple[Day, ...]
     drawdowns: tuple[Drawdown, ...]
     rolling: tuple[Rolling, ...]
+    distribution: tuple[Bin, ...]
 
     def metrics(self) -> list[dict[str, object]]:
         """Return the figures as rows of the dataset ``performance_metrics``, each with the version of its definition.
@@ -209,6 +215,7 @@ def measure(
         days=days,
         drawdowns=drawdowns_of(snapshot, returns),
         rolling=rolling_of(snapshot, returns),
+        distribution=distribution_of(snapshot, returns),
     )
 
 
@@ -252,7 +259,7 @@ def _benchmark_days(snapshot: Snapshot, benchmark: Benchmark, first: date, last:
     if not found:
         raise NotFound(
             f"there are no candles of {', '.join(parts)} from {since.date()} on",
-            operation="compare with a benchmark",
+            operation=COMPARING,
             hint="record some with record_candles, or compare with another symbol",
         )
     return found

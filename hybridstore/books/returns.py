@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,9 @@ ROLLING_DAYS = 90
 """Days of a rolling figure: as many as a figure of a year needs."""
 DRAWDOWNS_MAX = 10
 """So many of the deepest are told."""
+_BINS = 30
+_NARROWEST = 1e-4
+"""No range of returns is narrower: a basis point."""
 
 
 class Drawdown(Record, frozen=True, gc=False):
@@ -52,6 +56,20 @@ class Rolling(Record, frozen=True, gc=False):
     sharpe: float | None
     volatility: float | None
     beta: float | None
+
+
+class Bin(Record, frozen=True, gc=False):
+    """Days by their return.
+
+    Attributes:
+        start: From this return on.
+        end: Up to this one, it not included.
+        days: How many.
+    """
+
+    start: float
+    end: float
+    days: int
 
 
 class Returns(NamedTuple):
@@ -118,6 +136,30 @@ def drawdowns_of(snapshot: Snapshot, returns: Returns) -> tuple[Drawdown, ...]:
     """
     answer = snapshot.sql(about("drawdowns"), **returns.parameters(), limit=DRAWDOWNS_MAX)
     return tuple(Drawdown(*row) for row in answer.rows())
+
+
+def distribution_of(snapshot: Snapshot, returns: Returns) -> tuple[Bin, ...]:
+    """Count days by their return.
+
+    Args:
+        snapshot: Where to ask.
+        returns: At least one.
+
+    Returns:
+        About thirty ranges of a round width, one of which begins with 0, from the lowest return to the highest.
+    """
+    width = _round_width(max(returns.returns) - min(returns.returns))
+    answer = snapshot.sql(about("distribution"), **returns.parameters(), width=width)
+    counted = dict(answer.rows())
+    places = range(min(counted), max(counted) + 1)
+    return tuple(Bin(place * width, (place + 1) * width, counted.get(place, 0)) for place in places)
+
+
+def _round_width(span: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that covers a span in thirty steps."""
+    least = max(span / _BINS, _NARROWEST)
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
 def rolling_of(snapshot: Snapshot, returns: Returns) -> tuple[Rolling, ...]:

@@ -67,23 +67,33 @@ valued AS (
     FROM closed
     LEFT JOIN executed USING (position_id)
 ),
+ordered AS MATERIALIZED (
+    SELECT
+        currency,
+        CAST(sign(net) AS TINYINT) AS outcome,
+        row_number() OVER (ORDER BY closed_at, position_id) AS place,
+        [symbol, strategy, bot, exchange, side, hour] AS parts
+    FROM valued
+    WHERE net IS NOT NULL
+),
 parted AS (
     SELECT
-        valued.*,
+        currency,
+        outcome,
+        place,
         unnest(['all', 'symbol', 'strategy', 'bot', 'exchange', 'side', 'hour']) AS dimension,
-        unnest(['', symbol, strategy, bot, exchange, side, hour]) AS part
-    FROM valued
+        unnest(list_prepend('', parts)) AS part
+    FROM ordered
 ),
 placed AS (
     SELECT
         dimension,
         part,
         currency,
-        sign(net) AS outcome,
-        row_number() OVER (PARTITION BY dimension, part, currency ORDER BY closed_at, position_id)
-        - row_number() OVER (PARTITION BY dimension, part, currency, sign(net) ORDER BY closed_at, position_id) AS run
+        outcome,
+        row_number() OVER (PARTITION BY dimension, part, currency ORDER BY place)
+        - row_number() OVER (PARTITION BY dimension, part, currency, outcome ORDER BY place) AS run
     FROM parted
-    WHERE net IS NOT NULL
 ),
 runs AS (
     SELECT dimension, part, currency, outcome, count(*) AS trades
@@ -99,62 +109,65 @@ streaks AS (
         coalesce(max(trades) FILTER (WHERE outcome < 0), 0) AS losing_streak
     FROM runs
     GROUP BY dimension, part, currency
+),
+sums AS (
+    SELECT
+        CASE
+            WHEN grouping(symbol) = 0 THEN 'symbol' WHEN grouping(strategy) = 0 THEN 'strategy'
+            WHEN grouping(bot) = 0 THEN 'bot' WHEN grouping(exchange) = 0 THEN 'exchange'
+            WHEN grouping(side) = 0 THEN 'side' WHEN grouping(hour) = 0 THEN 'hour' ELSE 'all'
+        END AS dimension,
+        coalesce(symbol, strategy, bot, exchange, side, hour, '') AS part,
+        currency,
+        count(*) AS trades,
+        count(*) FILTER (WHERE net > 0) AS wins,
+        count(*) FILTER (WHERE net < 0) AS losses,
+        count(*) FILTER (WHERE net > 0) / nullif(count(net), 0) AS win_rate,
+        count(net) AS known,
+        coalesce(sum(net), 0) AS net,
+        coalesce(sum(net) FILTER (WHERE net > 0), 0) AS gross_profit,
+        coalesce(sum(net) FILTER (WHERE net < 0), 0) AS gross_loss,
+        CAST(sum(net) FILTER (WHERE net > 0) AS DOUBLE) / -CAST(sum(net) FILTER (WHERE net < 0) AS DOUBLE) AS profit_factor,
+        CAST(avg(net) FILTER (WHERE net > 0) AS DOUBLE) / -CAST(avg(net) FILTER (WHERE net < 0) AS DOUBLE) AS payoff,
+        max(net) AS best,
+        min(net) AS worst,
+        sum(realized_pnl) AS realized,
+        sum(fees) AS fees,
+        sum(funding) AS funding,
+        avg(epoch_us(closed_at) - epoch_us(opened_at)) / 1e6 AS holding_s,
+        median(epoch_us(closed_at) - epoch_us(opened_at)) / 1e6 AS median_holding_s,
+        sum(max_favourable) AS sum_mfe,
+        max(max_favourable) AS best_mfe,
+        sum(max_adverse) AS sum_mae,
+        min(max_adverse) AS worst_mae,
+        CAST(sum(fills) AS BIGINT) AS fills,
+        sum(volume) AS volume,
+        sum(made) / nullif(sum(told), 0) AS maker_share,
+        sum(slipped) / nullif(sum(compared), 0) AS slippage
+    FROM valued
+    GROUP BY GROUPING SETS (
+        (currency), (currency, symbol), (currency, strategy), (currency, bot), (currency, exchange), (currency, side),
+        (currency, hour)
+    )
 )
-SELECT
-    dimension,
-    part,
-    currency,
-    count(*) AS trades,
-    count(*) FILTER (WHERE net > 0) AS wins,
-    count(*) FILTER (WHERE net < 0) AS losses,
-    count(*) FILTER (WHERE net > 0) / nullif(count(net), 0) AS win_rate,
-    count(net) AS known,
-    coalesce(sum(net), 0) AS net,
-    coalesce(sum(net) FILTER (WHERE net > 0), 0) AS gross_profit,
-    coalesce(sum(net) FILTER (WHERE net < 0), 0) AS gross_loss,
-    CAST(sum(net) FILTER (WHERE net > 0) AS DOUBLE) / -CAST(sum(net) FILTER (WHERE net < 0) AS DOUBLE) AS profit_factor,
-    CAST(avg(net) FILTER (WHERE net > 0) AS DOUBLE) / -CAST(avg(net) FILTER (WHERE net < 0) AS DOUBLE) AS payoff,
-    max(net) AS best,
-    min(net) AS worst,
-    sum(realized_pnl) AS realized,
-    sum(fees) AS fees,
-    sum(funding) AS funding,
-    avg(epoch_us(closed_at) - epoch_us(opened_at)) / 1e6 AS holding_s,
-    median(epoch_us(closed_at) - epoch_us(opened_at)) / 1e6 AS median_holding_s,
-    coalesce(any_value(winning_streak), 0) AS winning_streak,
-    coalesce(any_value(losing_streak), 0) AS losing_streak,
-    sum(max_favourable) AS sum_mfe,
-    max(max_favourable) AS best_mfe,
-    sum(max_adverse) AS sum_mae,
-    min(max_adverse) AS worst_mae,
-    CAST(sum(fills) AS BIGINT) AS fills,
-    sum(volume) AS volume,
-    sum(made) / nullif(sum(told), 0) AS maker_share,
-    sum(slipped) / nullif(sum(compared), 0) AS slippage
-FROM parted
+SELECT sums.*, coalesce(winning_streak, 0) AS winning_streak, coalesce(losing_streak, 0) AS losing_streak
+FROM sums
 LEFT JOIN streaks USING (dimension, part, currency)
-GROUP BY dimension, part, currency
 ORDER BY dimension, part, currency
 
 -- name: part_days
--- What each part of an account made on each day, from the events of its positions valued at the last price there is:
--- candle, own fill, or mark that was written down. A part is a symbol, a strategy or a bot (strategy=grid), of
--- as many dimensions as are asked for. Days are those of the account's
--- returns: what happened up to the first snapshot is the state that the first day begins with. The parts of a position
--- that is in another currency are converted at the day's rate; without a rate they have none (rate is null). Fees of
--- coin-margined contracts are booked in quote, and taken at the day's last price.
+-- What each part of an account made on each day on which it had a position or did something, from the events of its
+-- positions valued at the last price there is: candle, own fill, or mark that was written down. A part is a symbol, a
+-- strategy or a bot (strategy=grid), of as many dimensions as are asked for. Days are those of the account's returns: what
+-- happened up to the first snapshot is the state that the first day begins with. Profit in another currency is converted
+-- at the day's rate; without a rate it has none (rate is null). Of coin-margined contracts the worth is a quotient, rounded,
+-- and fees, which are booked in quote, are taken at the day's last price.
 WITH held AS (
     SELECT
         position_id,
         symbol,
-        unnest(
-            list_transform(
-                CAST($dimensions AS VARCHAR []),
-                lambda dimension: dimension || '=' || coalesce(
-                    CASE dimension WHEN 'symbol' THEN symbol WHEN 'strategy' THEN strategy ELSE bot END, '-'
-                )
-            )
-        ) AS part,
+        coalesce(strategy, '-') AS strategy,
+        coalesce(bot, '-') AS bot,
         coalesce(
             nullif(split_part(split_part(symbol, ':', 2), '-', 1), ''), split_part(split_part(symbol, '/', 2), ':', 1)
         ) AS currency,
@@ -164,14 +177,18 @@ WITH held AS (
     FROM positions
     WHERE account = $account
 ),
+lines AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS line
+    FROM (SELECT DISTINCT symbol, strategy, bot, currency, gains_with_worth, contract_size, inverse FROM held)
+),
+members AS (
+    SELECT position_id, line
+    FROM held
+    JOIN lines USING (symbol, strategy, bot, currency, gains_with_worth, contract_size, inverse)
+),
 moves AS (
     SELECT
-        held.part,
-        held.symbol,
-        held.currency,
-        held.gains_with_worth,
-        held.contract_size,
-        held.inverse,
+        line,
         CASE
             WHEN occurred_at <= $since THEN CAST($first_day AS DATE) - 1
             ELSE greatest(CAST(occurred_at - INTERVAL 1 MICROSECOND AS DATE), CAST($first_day AS DATE))
@@ -182,14 +199,43 @@ moves AS (
         sum(fees_delta) AS fees,
         sum(funding_delta) AS funding
     FROM position_events
-    JOIN held USING (position_id)
+    JOIN members USING (position_id)
     WHERE account = $account AND occurred_at <= $until
     GROUP BY ALL
 ),
+states AS (
+    SELECT
+        line,
+        day,
+        realized,
+        fees,
+        funding,
+        sum(amount) OVER so_far AS amount,
+        sum(cost) OVER so_far AS cost,
+        lead(day) OVER so_far AS next_day
+    FROM moves
+    WINDOW so_far AS (PARTITION BY line ORDER BY day)
+),
+held_days AS (
+    SELECT
+        line,
+        CAST(unnest(generate_series(
+            day,
+            CASE WHEN amount = 0 THEN day ELSE coalesce(next_day - 1, CAST($last_day AS DATE)) END,
+            INTERVAL 1 DAY
+        )) AS DATE) AS day,
+        day AS moved_on,
+        realized,
+        fees,
+        funding,
+        amount,
+        cost
+    FROM states
+),
 markets AS (
-    SELECT symbol FROM moves
+    SELECT symbol FROM lines
     UNION
-    SELECT currency || '/' || $base_currency FROM moves
+    SELECT currency || '/' || $base_currency FROM lines
 ),
 closes AS (
     SELECT
@@ -208,7 +254,8 @@ told AS (
     UNION ALL
     SELECT symbol, price, executed_at, executed_at FROM trades WHERE account = $account AND amount > 0
     UNION ALL
-    SELECT symbol, price, occurred_at, occurred_at FROM position_events WHERE account = $account AND price > 0
+    SELECT symbol, price, occurred_at, occurred_at FROM position_events
+    WHERE account = $account AND price > 0 AND trade_id IS NULL
 ),
 day_prices AS (
     SELECT
@@ -226,7 +273,7 @@ calendar AS (
     SELECT CAST(unnest(generate_series(CAST($first_day AS DATE) - 1, CAST($last_day AS DATE), INTERVAL 1 DAY)) AS DATE)
         AS day
 ),
-prices AS (
+prices AS MATERIALIZED (
     SELECT
         markets.symbol,
         calendar.day,
@@ -235,57 +282,60 @@ prices AS (
     CROSS JOIN markets
     LEFT JOIN day_prices ON day_prices.symbol = markets.symbol AND day_prices.day = calendar.day
 ),
-kinds AS (
-    SELECT DISTINCT part, symbol, currency, gains_with_worth, contract_size, inverse FROM moves
-),
-standing AS (
+sized AS MATERIALIZED (
     SELECT
-        kinds.*,
-        calendar.day,
+        line,
+        held_days.day,
+        gains_with_worth,
+        inverse,
         prices.price,
         CASE WHEN currency = $base_currency THEN 1 ELSE rates.price END AS rate,
-        coalesce(moves.realized, 0) AS realized,
-        coalesce(moves.funding, 0) AS funding,
-        coalesce(moves.fees, 0) AS fees,
-        sum(coalesce(moves.amount, 0)) OVER so_far AS amount,
-        sum(coalesce(moves.cost, 0)) OVER so_far AS cost
-    FROM kinds
-    CROSS JOIN calendar
-    LEFT JOIN moves USING (part, symbol, currency, gains_with_worth, contract_size, inverse, day)
-    LEFT JOIN prices USING (symbol, day)
-    LEFT JOIN prices AS rates ON rates.symbol = currency || '/' || $base_currency AND rates.day = calendar.day
-    WINDOW so_far AS (
-        PARTITION BY part, kinds.symbol, currency, gains_with_worth, contract_size, kinds.inverse ORDER BY calendar.day
-    )
+        CASE WHEN held_days.day = moved_on THEN realized ELSE 0 END AS realized,
+        CASE WHEN held_days.day = moved_on THEN fees ELSE 0 END AS fees,
+        CASE WHEN held_days.day = moved_on THEN funding ELSE 0 END AS funding,
+        CASE WHEN contract_size = 1 THEN amount ELSE dmul_round(amount, contract_size) END AS units,
+        cost
+    FROM held_days
+    JOIN lines USING (line)
+    LEFT JOIN prices ON prices.symbol = lines.symbol AND prices.day = held_days.day
+    LEFT JOIN prices AS rates ON rates.symbol = currency || '/' || $base_currency AND rates.day = held_days.day
 ),
-sized AS MATERIALIZED (
-    SELECT *, CASE WHEN contract_size = 1 THEN amount ELSE dmul_round(amount, contract_size) END AS units
-    FROM standing
-),
-worth AS MATERIALIZED (
+valued AS (
     SELECT
-        * REPLACE (CASE WHEN inverse AND fees <> 0 THEN ddiv(fees, price) ELSE fees END AS fees),
-        CASE WHEN units = 0 THEN 0 WHEN inverse THEN ddiv(units, price) ELSE dmul_round(units, price) END AS worth
+        * REPLACE (
+            CASE
+                WHEN inverse THEN CAST(CAST(fees AS DOUBLE) / CAST(price AS DOUBLE) AS DECIMAL(38, 18)) ELSE fees
+            END AS fees
+        ),
+        CASE
+            WHEN units = 0 THEN 0
+            WHEN inverse THEN CAST(CAST(units AS DOUBLE) / CAST(price AS DOUBLE) AS DECIMAL(38, 18))
+            ELSE dmul_round(units, price)
+        END AS worth
     FROM sized
-),
-open_profit AS (
-    SELECT
-        *,
-        CASE WHEN gains_with_worth THEN worth - cost ELSE cost - worth END AS open_profit
-    FROM worth
 ),
 changes AS (
     SELECT
-        part,
+        line,
         day,
         rate,
         realized,
         funding,
         fees,
-        open_profit - lag(open_profit) OVER (
-            PARTITION BY part, symbol, currency, gains_with_worth, contract_size, inverse ORDER BY day
-        ) AS unrealized
-    FROM open_profit
+        open_profit - lag(open_profit, 1, 0) OVER (PARTITION BY line ORDER BY day) AS unrealized
+    FROM (SELECT *, CASE WHEN gains_with_worth THEN worth - cost ELSE cost - worth END AS open_profit FROM valued)
+),
+parted AS (
+    SELECT
+        unnest(list_transform(
+            CAST($dimensions AS VARCHAR []),
+            lambda dimension: dimension || '=' || CASE dimension WHEN 'symbol' THEN symbol WHEN 'strategy' THEN strategy
+                ELSE bot END
+        )) AS part,
+        changes.* EXCLUDE (line)
+    FROM changes
+    JOIN lines USING (line)
+    WHERE day >= CAST($first_day AS DATE)
 ),
 days AS MATERIALIZED (
     SELECT
@@ -296,8 +346,7 @@ days AS MATERIALIZED (
         sum(funding) AS funding,
         sum(fees) AS fees,
         CASE WHEN count(unrealized) = count(*) THEN sum(unrealized) END AS unrealized
-    FROM changes
-    WHERE day >= CAST($first_day AS DATE)
+    FROM parted
     GROUP BY part, day, rate
 )
 SELECT
@@ -324,14 +373,14 @@ equity AS (
         unnest(CAST($benchmark AS DOUBLE [])) AS bench
 ),
 shares AS MATERIALIZED (
-    SELECT
-        part,
-        day,
-        coalesce(sum(CAST(realized + unrealized + funding - fees AS DOUBLE)) / any_value(before), 0) AS ret,
-        any_value(bench) AS bench
-    FROM part_days
-    JOIN equity USING (day)
-    GROUP BY part, day
+    SELECT part, day, coalesce(made / before, 0) AS ret, bench
+    FROM equity
+    CROSS JOIN (SELECT DISTINCT part FROM part_days)
+    LEFT JOIN (
+        SELECT part, day, sum(CAST(realized + unrealized + funding - fees AS DOUBLE)) AS made
+        FROM part_days
+        GROUP BY part, day
+    ) USING (part, day)
 ),
 sums AS (
     SELECT

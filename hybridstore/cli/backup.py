@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from hybridstore.cli.options import Csv, Json, Output, Root, existing_root
-from hybridstore.cli.printing import json_text, print_answer, print_table, write_text
+from hybridstore.cli.printing import print_answer, print_table, write_text
 from hybridstore.config import default_root
 from hybridstore.errors import ConfigError, NotFound
+from hybridstore.reports.plain import json_text
 from hybridstore.schema.types import moment
 
 if TYPE_CHECKING:

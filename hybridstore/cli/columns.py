@@ -8,7 +8,8 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from hybridstore.cli.options import Json, Root, existing_root
-from hybridstore.cli.printing import json_text, write_text
+from hybridstore.cli.printing import write_text
+from hybridstore.reports.plain import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

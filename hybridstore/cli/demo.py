@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from hybridstore.cli.options import Json
-from hybridstore.cli.printing import json_text, write_text
+from hybridstore.cli.printing import write_text
+from hybridstore.reports.plain import json_text
 
 
 def demo(

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from hybridstore.cli.options import Json, Root, existing_root
-from hybridstore.cli.printing import json_text, write_text
+from hybridstore.cli.printing import write_text
+from hybridstore.reports.plain import json_text
 
 
 def duckdb_init(

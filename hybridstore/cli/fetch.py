@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from hybridstore.cli.options import Json
-from hybridstore.cli.printing import json_text, write_text
+from hybridstore.cli.printing import write_text
+from hybridstore.reports.plain import json_text
 from hybridstore.schema.types import moment
 
 

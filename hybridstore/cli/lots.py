@@ -11,10 +11,11 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from hybridstore.cli.options import Account, At, Csv, Json, Output, Root, existing_root
-from hybridstore.cli.printing import json_text, print_table, warn, write_text
+from hybridstore.cli.printing import print_table, warn, write_text
 from hybridstore.errors import ConfigError, InvalidValue
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.portfolio.money import add
+from hybridstore.reports.plain import json_text
 
 if TYPE_CHECKING:
     from hybridstore.books.lots import Lots

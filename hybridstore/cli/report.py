@@ -11,8 +11,9 @@ from rich.markup import escape
 
 from hybridstore.cli.options import Account, Json, Root, existing_root
 from hybridstore.cli.performance import BaseCurrency, Benchmark, RiskFree, parts_of
-from hybridstore.cli.printing import json_text, write_text
+from hybridstore.cli.printing import write_text
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
+from hybridstore.reports.plain import json_text
 
 
 def report(
@@ -24,35 +25,46 @@ def report(
     base_currency: BaseCurrency = "USDT",
     benchmark: Benchmark = (),
     risk_free: RiskFree = 0.0,
+    tables: Annotated[
+        Path | None,
+        Parameter(help="Also write every table into this folder, as CSV and as JSON, with every digit."),
+    ] = None,
     json: Json = False,
     root: Root = None,
 ) -> None:
     """Write one HTML page of an account: performance, positions, balances, and whether the books agree."""
-    from hybridstore.errors import NotFound
+    from hybridstore.config import load_settings
     from hybridstore.reports.account import report_account
+    from hybridstore.reports.exporting import write_tables
     from hybridstore.reports.page import write_page
-    from hybridstore.schema.types import moment
     from hybridstore.store import HybridStore
 
-    parts = parts_of(benchmark)
-    with HybridStore(existing_root(root), maintenance="off") as store:
-        summary = store.get_portfolio_summary(account, base_currency)
-        hot_rows = {name: rows["hot_rows"] for name, rows in store.get_system_status()["datasets"].items()}
-        try:
-            performance = store.books.performance(
-                account, base_currency, benchmark=parts or None, risk_free=risk_free
-            )
-        except NotFound:
-            if parts:
-                raise
-            performance = None
-        with store.snapshot() as snapshot:
-            now = moment(store.database.clock.now_us())
-            data = report_account(snapshot, store.database, summary, performance, hot_rows, now)
+    folder = existing_root(root)
+    with HybridStore(folder, maintenance="off") as store:
+        data = report_account(
+            store.database,
+            store.analytics,
+            account,
+            base_currency,
+            benchmark=parts_of(benchmark) or None,
+            risk_free=risk_free,
+            backup=load_settings(folder).backup,
+        )
     size_bytes = write_page(data, output)
+    written = [] if tables is None else write_tables(data, tables)
     failed = [check.name for check in data.checks if not check.passed]
     if json:
-        write_text(json_text({"path": str(output), "size_bytes": size_bytes, "failed_checks": failed}), None)
+        write_text(
+            json_text(
+                {
+                    "path": str(output),
+                    "size_bytes": size_bytes,
+                    "failed_checks": failed,
+                    "tables": [str(path) for path in written],
+                }
+            ),
+            None,
+        )
         return
     said = (
         f"{len(failed)} of {len(data.checks)} checks fail: {'; '.join(failed)}"

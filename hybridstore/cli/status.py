@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from hybridstore.cli.options import Json, Root, existing_root
-from hybridstore.cli.printing import json_text, warn, write_text
+from hybridstore.cli.printing import warn, write_text
+from hybridstore.reports.plain import json_text
 
 
 def status(

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from hybridstore.cli.options import Json, Root, existing_root
-from hybridstore.cli.printing import json_text, write_text
+from hybridstore.cli.printing import write_text
+from hybridstore.reports.plain import json_text
 
 
 def verify(

@@ -164,8 +164,7 @@ def _tell(session: _Session, before: Answers, after: Answers, moved: MoveReport)
     summary = store.get_portfolio_summary()
     with store.snapshot() as snapshot:
         books = collect_books(snapshot, summary)
-    hot_rows = {name: rows["hot_rows"] for name, rows in store.get_system_status()["datasets"].items()}
-    tiers = collect_tiers(store.database, hot_rows)
+    tiers = collect_tiers(store.database)
     proofs = compare_proofs(before, after)
     checks = (_check_input(session, books), check_proofs(proofs), *check_books(books, summary))
     move = MoveFigures(moved.rows, moved.files, moved.size_bytes, moved.elapsed_s, CLOCK_DAYS)

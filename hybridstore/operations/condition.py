@@ -48,6 +48,7 @@ class Condition(Record, frozen=True, gc=False):
         last_error: Why the last round failed; None when it did not.
         next_round_at: When the next round begins.
         last_equity: The last equity snapshots by the clock: taken_at, snapshots, lag_ms, failed (see EquityReport).
+        last_reports: The last reports: written_at, pages, failed (see ReportsWritten).
     """
 
     pid: int
@@ -64,6 +65,7 @@ class Condition(Record, frozen=True, gc=False):
     last_error: str | None = None
     next_round_at: str | None = None
     last_equity: dict[str, Any] | None = None
+    last_reports: dict[str, Any] | None = None
 
     def who(self) -> str:
         """Say which process it is.

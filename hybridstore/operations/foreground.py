@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from hybridstore.backup.round import back_up_once
 from hybridstore.clock import SystemClock
 from hybridstore.config import Settings, load_settings
 from hybridstore.operations.maintenance import WAIT_S, OnProgress, run_once
+from hybridstore.operations.report_job import ReportsWritten, are_due, write_reports
 from hybridstore.operations.service import serve
 from hybridstore.operations.signals import obey_signals
 from hybridstore.retention.progress import MoveReport, Progress
@@ -36,7 +38,7 @@ def run_foreground(
 
     Args:
         root: The store's folder.
-        once: Do one round, back the store up, and return.
+        once: Do one round, back the store up, write the reports that are due, and return.
         interval_s: Seconds between rounds; None means the configuration's.
         now: Plan as if it were this moment (ISO 8601 with a zone); only with ``once``.
         wait: Where another process maintains the store: wait for its end.
@@ -54,6 +56,8 @@ def run_foreground(
             on_report(run_once(settings, now_us=now_us, wait_s=wait_s, progress=progress, stop=stop.is_set))
             if settings.backup.mode != "off" and now_us is None and not stop.is_set():
                 back_up_once(settings.database, settings.backup, SystemClock())
+            if now_us is None and not stop.is_set() and are_due(settings, time.time()):
+                _tell_failed(write_reports(settings), errors)
             return
         serve(
             settings,
@@ -62,6 +66,15 @@ def run_foreground(
             on_report=on_report,
             on_error=lambda error: errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False),
             progress=progress,
+        )
+
+
+def _tell_failed(written: ReportsWritten, errors: Console) -> None:
+    for account, why in written.failed.items():
+        errors.print(
+            f"[yellow]warning:[/] no report of {escape(account)}: {escape(why)}",
+            highlight=False,
+            soft_wrap=True,
         )
 
 

@@ -26,6 +26,7 @@ from hybridstore.operations.condition import (
 )
 from hybridstore.operations.equity_job import EquityJob
 from hybridstore.operations.maintenance import OnProgress, run_once
+from hybridstore.operations.report_job import ReportJob
 from hybridstore.retention.progress import MoveReport, Progress
 
 RETRY_S = 30.0
@@ -152,6 +153,7 @@ class _Rounds:
                 last_round_at=earlier.last_round_at,
                 last_report=earlier.last_report,
                 last_equity=earlier.last_equity,
+                last_reports=earlier.last_reports,
             )
         equity = EquityJob(
             self._settings,
@@ -160,6 +162,13 @@ class _Rounds:
             self._on_error,
         )
         equity.start()
+        reports = ReportJob(
+            self._settings,
+            self._stop,
+            lambda written: self._tell(last_reports=written.to_dict()),
+            self._on_error,
+        )
+        reports.start()
         backup = self._start_backup()
         try:
             while not self._stop.is_set():
@@ -169,6 +178,7 @@ class _Rounds:
         finally:
             self._stop.set()
             equity.close()
+            reports.close()
             if backup is not None:
                 backup.close()
 

@@ -15,6 +15,7 @@ from hybridstore.hot.guard_report import GuardReport
 from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.operations.condition import maintenance_status, maintenance_warnings
 from hybridstore.schema.migrations import SCHEMA_VERSION
+from hybridstore.schema.sqlite import count_all
 from hybridstore.schema.types import moment
 
 
@@ -52,7 +53,7 @@ def collect_status(
         equity = [_equity(*row) for row in transaction.rows(statements["accounts_with_equity"])]
         open_moves, first_claimed_us = transaction.rows(statements["open_moves_in_all"])[0]
         datasets = {
-            name: {"hot_rows": transaction.rows(f"SELECT count(*) FROM {name}")[0][0], "archived_rows": 0}  # noqa: S608
+            name: {"hot_rows": transaction.rows(count_all(name))[0][0], "archived_rows": 0}
             for name in database.registry.public
         }
     tiers: dict[str, dict[str, int]] = {}

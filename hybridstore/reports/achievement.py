@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hybridstore.reports.charts import LineChart, Point, line_chart
-from hybridstore.reports.tables import Cell, Column, Table, Tone
+from hybridstore.reports.columns import ColumnChart, column_chart
+from hybridstore.reports.tables import Cell, Column, Table
 from hybridstore.reports.wording import MINUS, NOTHING
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _START = 100.0
+_HEATS = (0.000_5, 0.02, 0.05, 0.1)
+"""From which return of a month on its ground is coloured how strongly."""
 
 
 def growth_chart(found: Performance) -> LineChart:
@@ -66,8 +70,8 @@ def figures_table(found: Performance) -> Table:
             f"{found.start} to {found.end}, {len(found.days):,} days{beside}. Figures of a year are told from 90 days "
             f"on; the risk-free rate is {found.risk_free:.2%} a year."
         ),
-        columns=(Column("Figure", numeric=False), Column("Value"), Column("Days")),
-        rows=tuple((Cell(one.figure.title), value_cell(one), Cell(f"{one.observations:,}")) for one in told),
+        columns=(Column("Figure", numeric=False), Column("Value")),
+        rows=tuple((Cell(one.figure.title), value_cell(one)) for one in told),
     )
 
 
@@ -103,5 +107,53 @@ def _return_cell(days: Iterable[Day]) -> Cell:
         growth, is_there = growth * (1 + day.ret), True
     if not is_there:
         return Cell(NOTHING)
-    tone: Tone = "gain" if growth > 1 else "loss" if growth < 1 else ""
-    return Cell(f"{100 * (growth - 1):+.1f}".replace("-", MINUS), tone, f"{growth - 1:.6%}")
+    heat = sum(abs(growth - 1) >= least for least in _HEATS) * (1 if growth > 1 else -1)
+    return Cell(f"{100 * (growth - 1):+.1f}".replace("-", MINUS), "", f"{growth - 1:.6%}", heat)
+
+
+def rolling_charts(found: Performance) -> tuple[LineChart, ...]:
+    """Draw the figures of the 90 days up to each day; nothing where there are fewer than two such days."""
+    charts = []
+    for title, name, factor, unit in (
+        ("Sharpe ratio of the last 90 days", "sharpe", 1, ""),
+        ("Volatility of the last 90 days, of a year", "volatility", 100, " %"),
+        (f"Beta of the last 90 days to {found.benchmark}", "beta", 1, ""),
+    ):
+        points = [
+            (datetime.combine(one.day, time(), UTC) + timedelta(days=1), factor * value)
+            for one in found.rolling
+            if (value := getattr(one, name)) is not None and math.isfinite(value)
+        ]
+        if len(points) > 1:
+            charts.append(line_chart(title, points, unit=unit, tone="accent", is_small=True))
+    return tuple(charts)
+
+
+def distribution_chart(found: Performance) -> ColumnChart:
+    """Draw how many days had which return."""
+    values = [
+        (f"{100 * one.start:.3g} %".replace("-", MINUS), float(one.days), "loss" if one.start < 0 else "gain")
+        for one in found.distribution
+    ]
+    return column_chart("Days by their return; each column begins at what it is labelled with", values)
+
+
+def drawdowns_table(found: Performance) -> Table:
+    """Return the deepest times below the highest value before."""
+    return Table(
+        caption="The deepest drawdowns: from the highest value to the day on which it was reached again.",
+        columns=(
+            Column("From", numeric=False),
+            *(Column(name) for name in ("Lowest on", "Recovered on", "Depth", "Days below")),
+        ),
+        rows=tuple(
+            (
+                Cell(str(one.peak_day)),
+                Cell(str(one.valley_day)),
+                Cell("not yet" if one.recovered_day is None else str(one.recovered_day)),
+                Cell(f"{100 * one.depth:,.2f} %".replace("-", MINUS), "loss", repr(one.depth)),
+                Cell(f"{one.days:,}"),
+            )
+            for one in found.drawdowns
+        ),
+    )

@@ -50,10 +50,13 @@ class LineChart(msgspec.Struct, frozen=True):
         title: What it shows.
         description: The same in a sentence with figures, for who cannot see it.
         line: SVG path of the line.
-        area: SVG path of the area between the line and the base.
+        area: SVG path of the area between the line and the base, or nothing.
         x_ticks: Times.
         y_ticks: Values.
         tone: Name of the colour: ``accent`` or ``loss``.
+        beside: SVG path of a second line that it is compared with, or nothing.
+        beside_title: What that is.
+        is_small: Whether it takes less height, and has no area.
     """
 
     title: str
@@ -65,6 +68,7 @@ class LineChart(msgspec.Struct, frozen=True):
     tone: str
     beside: str = ""
     beside_title: str = ""
+    is_small: bool = False
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -132,6 +136,7 @@ def line_chart(
     places: int = 0,
     beside: Sequence[Point] = (),
     beside_title: str = "",
+    is_small: bool = False,
 ) -> LineChart:
     """Draw a line over time.
 
@@ -143,6 +148,7 @@ def line_chart(
         places: Least digits after the point of the labels.
         beside: A second line that it is compared with, within the same time.
         beside_title: What that is.
+        is_small: Whether it takes less height, and has no area.
 
     Returns:
         The chart. The value axis covers the points, not zero.
@@ -168,7 +174,7 @@ def line_chart(
     line = _path(coordinates)
     # A loss hangs from zero at the top, everything else stands on the bottom.
     base = 0 if tone == "loss" else PLOT_HEIGHT
-    area = f"{line}L{coordinates[-1][0]:.1f} {base}L{coordinates[0][0]:.1f} {base}Z"
+    area = "" if is_small else f"{line}L{coordinates[-1][0]:.1f} {base}L{coordinates[0][0]:.1f} {base}Z"
     return LineChart(
         title=title,
         description=(
@@ -189,6 +195,7 @@ def line_chart(
         tone=tone,
         beside=_path(placed(beside)) if beside else "",
         beside_title=beside_title if beside else "",
+        is_small=is_small,
     )
 
 

@@ -22,9 +22,10 @@ from hybridstore.reports.data import (
     TierRow,
 )
 from hybridstore.reports.wording import count, counted, exact
+from hybridstore.schema.sqlite import count_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from hybridstore.analytics.snapshot import Snapshot
     from hybridstore.hot.database import DatabaseManager
@@ -89,7 +90,11 @@ def compare_proofs(before: Answers, after: Answers) -> tuple[Proof, ...]:
 
 
 def collect_books(
-    snapshot: Snapshot, summary: PortfolioSummary, *, equity: tuple[EquityPoint, ...] | None = None
+    snapshot: Snapshot,
+    summary: PortfolioSummary,
+    *,
+    equity: tuple[EquityPoint, ...] | None = None,
+    with_market: bool = True,
 ) -> Books:
     """Read what an account did and has.
 
@@ -97,6 +102,7 @@ def collect_books(
         snapshot: The moment to read.
         summary: The account's value.
         equity: Its equity over time; None asks for every snapshot.
+        with_market: Whether to add up public trades, too.
 
     Returns:
         The figures.
@@ -107,7 +113,9 @@ def collect_books(
         equity = tuple(EquityPoint(*row) for row in points)
     return Books(
         equity=equity,
-        symbols=tuple(_symbol_totals(*row) for row in _ask(snapshot, "symbol_totals", account)),
+        symbols=tuple(
+            _symbol_totals(*row) for row in _ask(snapshot, "symbol_totals", account, with_market=with_market)
+        ),
         positions=tuple(
             PositionRow(row.symbol, row.side, row.amount, row.entry_price, row.mark_price, row.unrealized_pnl)
             for row in summary.positions
@@ -116,18 +124,18 @@ def collect_books(
     )
 
 
-def collect_tiers(database: DatabaseManager, hot_rows: Mapping[str, int]) -> tuple[TierRow, ...]:
+def collect_tiers(database: DatabaseManager) -> tuple[TierRow, ...]:
     """Read what lies in which tier.
 
     Args:
         database: The open store.
-        hot_rows: Rows of each dataset in the hot store, by name.
 
     Returns:
         Datasets that hold anything, each from its hottest tier on.
     """
     with database.readers.transaction() as transaction:
         archived = transaction.rows(database.statements["archived_by_dataset_and_tier"])
+        hot_rows = {name: transaction.rows(count_all(name))[0][0] for name in database.registry.public}
     rows = []
     for name, hot in hot_rows.items():
         files = [
@@ -170,7 +178,7 @@ def check_proofs(proofs: Sequence[Proof]) -> Check:
     return Check("Before and after the move SQL gives the same answers", finding, passed=not different)
 
 
-def _ask(snapshot: Snapshot, name: str, account: str, **others: str) -> Sequence[tuple[Any, ...]]:
+def _ask(snapshot: Snapshot, name: str, account: str, **others: object) -> Sequence[tuple[Any, ...]]:
     return snapshot.sql(QUESTIONS[name], account=account, **others).rows()
 
 

@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import msgspec
 
+from hybridstore.books.attribution import Attribution
 from hybridstore.books.performance import Performance
+from hybridstore.books.trades import Trades
 
 Answer = tuple[tuple[object, ...], ...]
 """Rows of an answer to a SQL question, in the question's own order."""
@@ -207,6 +209,8 @@ class ReportData(msgspec.Struct, frozen=True):
         proofs: The same questions before and after it.
         checks: What must hold.
         performance: How the account did, where that is known.
+        attribution: What made its profit, by market, strategy and bot.
+        trades: How its closed trades did.
     """
 
     title: str
@@ -224,6 +228,8 @@ class ReportData(msgspec.Struct, frozen=True):
     proofs: tuple[Proof, ...] = ()
     checks: tuple[Check, ...] = ()
     performance: Performance | None = None
+    attribution: tuple[Attribution, ...] = ()
+    trades: Trades | None = None
 
     @property
     def in_base(self) -> tuple[SymbolTotals, ...]:

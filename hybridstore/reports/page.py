@@ -5,21 +5,16 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from hybridstore.books.trades import TRADE_FIGURES
 from hybridstore.durable import telling_failures, write_file
 from hybridstore.errors import ConfigError, InvalidValue
-from hybridstore.portfolio.money import subtract, total
-from hybridstore.reports import achievement, tables
-from hybridstore.reports.charts import BarChart, LineChart, bar_chart, line_chart, range_chart
-from hybridstore.reports.tables import Table, Tone
-from hybridstore.reports.wording import MINUS, NOTHING, count, counted, duration, exact, rounded, size
+from hybridstore.reports.headline import headline
+from hybridstore.reports.sections import sections_of
+from hybridstore.reports.wording import count, counted, duration, size
 
 if TYPE_CHECKING:
-    from decimal import Decimal
     from pathlib import Path
 
-    from hybridstore.books.performance import Performance
     from hybridstore.reports.data import ReportData
 
 PAGE_BYTES_MAX = 400_000
@@ -48,42 +43,6 @@ DEFINITIONS = (
 )
 
 
-class Figure(msgspec.Struct, frozen=True):
-    """One headline figure.
-
-    Attributes:
-        label: What it is.
-        value: Its text.
-        note: What helps to read it.
-        tone: How it is coloured.
-        detail: The exact figure.
-    """
-
-    label: str
-    value: str
-    note: str = ""
-    tone: Tone = ""
-    detail: str = ""
-
-
-class Section(msgspec.Struct, frozen=True):
-    """One section of the page: a heading, charts, then tables.
-
-    Attributes:
-        anchor: Its id.
-        title: Its heading.
-        lines: Charts of lines.
-        bars: Charts of bars.
-        tables: Its tables.
-    """
-
-    anchor: str
-    title: str
-    lines: tuple[LineChart, ...] = ()
-    bars: tuple[BarChart, ...] = ()
-    tables: tuple[Table, ...] = ()
-
-
 def render(data: ReportData) -> str:
     """Lay a report out.
 
@@ -110,7 +69,7 @@ def render(data: ReportData) -> str:
         data=data,
         period=_period(data),
         figures=headline(data),
-        sections=_sections(data),
+        sections=sections_of(data),
         moved=move_sentence(data),
         proofs=data.proofs,
         definitions=_definitions(data),
@@ -119,8 +78,10 @@ def render(data: ReportData) -> str:
 
 
 def _definitions(data: ReportData) -> list[tuple[str, str]]:
-    figures = () if data.performance is None else data.performance.figures
-    return [*DEFINITIONS, *((one.figure.title, one.figure.definition) for one in figures)]
+    figures = [] if data.performance is None else [one.figure for one in data.performance.figures]
+    if data.trades is not None and data.trades.figures:
+        figures += TRADE_FIGURES
+    return [*DEFINITIONS, *((figure.title, figure.definition) for figure in figures)]
 
 
 def write_page(data: ReportData, path: Path) -> int:
@@ -158,150 +119,11 @@ def write_page(data: ReportData, path: Path) -> int:
     return len(content)
 
 
-def headline(data: ReportData) -> tuple[Figure, ...]:
-    """Return the figures a reader wants first."""
-    own = data.in_base
-    realized = total(row.realized for row in own)
-    fees = total(row.fees for row in own)
-    base_symbols = {row.symbol for row in own}
-    unrealized = total(
-        row.unrealized for row in data.positions if row.symbol in base_symbols and row.unrealized is not None
-    )
-    fills = sum(row.fills for row in data.symbols)
-    figures = []
-    if data.performance is not None:
-        figures += _achieved(data.performance)
-    elif data.equity:
-        start, end = data.equity[0].equity, data.equity[-1].equity
-        change = subtract(end, start)
-        percent = f"{rounded(100 * change / start, 3, signed=True)} %" if start else NOTHING
-        figures += [
-            Figure("Equity", rounded(end), f"{rounded(start)} at the start", detail=exact(end)),
-            _gain("Change", change, f"{percent} in {data.base_currency}"),
-        ]
-    return (
-        *figures,
-        _gain("Realised", realized, "gross of fees"),
-        _gain("Unrealised", unrealized, f"in {counted(len(data.positions), 'open position')}"),
-        Figure(
-            "Fees",
-            f"{MINUS}{rounded(fees)}" if fees > 0 else rounded(-fees),
-            "taker fees",
-            detail=exact(fees),
-        ),
-        Figure("Fills", count(fills), f"{tables.win_rate(own)} of the closing ones won"),
-    )
-
-
-def _achieved(found: Performance) -> list[Figure]:
-    figures = {one.figure.name: one for one in found.figures}
-    beside = ""
-    if found.benchmark:
-        beside = f"{found.benchmark}: {achievement.value_cell(figures['benchmark_return']).text}"
-    notes = {"total_return": beside, "sharpe": "of a year", "max_drawdown": "from the highest value before"}
-    shown = [
-        Figure(
-            "Equity",
-            rounded(found.end_equity),
-            f"{rounded(found.start_equity)} at the start",
-            detail=exact(found.end_equity),
-        ),
-        _gain("Profit", found.profit, f"{rounded(found.net_flow, signed=True)} deposited less withdrawn"),
-    ]
-    for name, note in notes.items():
-        cell = achievement.value_cell(figures[name])
-        shown.append(Figure(figures[name].figure.title, cell.text, note, "", cell.detail))
-    return shown
-
-
-def _gain(label: str, value: Decimal, note: str) -> Figure:
-    tone: Tone = "gain" if value > 0 else "loss" if value < 0 else ""
-    return Figure(label, rounded(value, signed=True), note, tone, exact(value))
-
-
 def _period(data: ReportData) -> str:
     if not data.equity:
         return ""
     start, end = data.equity[0].taken_at, data.equity[-1].taken_at
     return f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _sections(data: ReportData) -> list[Section]:
-    sections = [
-        *_performance(data),
-        Section("equity", "Equity", lines=_equity_charts(data)),
-        Section(
-            "symbols",
-            "By symbol",
-            bars=_profit_chart(data),
-            tables=(tables.symbols_table(data),) if data.symbols else (),
-        ),
-        Section(
-            "holdings",
-            "Positions and balances",
-            tables=(
-                *((tables.positions_table(data),) if data.positions else ()),
-                *((tables.balances_table(data),) if data.balances else ()),
-            ),
-        ),
-        Section(
-            "latency",
-            "Speed of the hot path",
-            bars=_latency_chart(data),
-            tables=(tables.latency_table(data),) if data.latencies else (),
-        ),
-        Section("tiers", "Tiers", tables=(tables.tiers_table(data),) if data.tiers else ()),
-        Section(
-            "proof", "Before and after the move", tables=(tables.proofs_table(data),) if data.proofs else ()
-        ),
-        Section("quality", "Data quality", tables=(tables.checks_table(data),) if data.checks else ()),
-    ]
-    return [section for section in sections if section.lines or section.bars or section.tables]
-
-
-def _performance(data: ReportData) -> list[Section]:
-    if data.performance is None:
-        return []
-    return [
-        Section(
-            "performance",
-            "Performance",
-            lines=(achievement.growth_chart(data.performance), achievement.drawdown_chart(data.performance)),
-            tables=(achievement.figures_table(data.performance), achievement.months_table(data.performance)),
-        )
-    ]
-
-
-def _equity_charts(data: ReportData) -> tuple[LineChart, ...]:
-    if not data.equity:
-        return ()
-    equity = [(point.taken_at, float(point.equity)) for point in data.equity]
-    drawdown = [
-        (point.taken_at, float(100 * (point.equity - point.peak) / point.peak) if point.peak else 0.0)
-        for point in data.equity
-    ]
-    curve = line_chart(f"Equity, {data.base_currency}", equity, unit="", tone="accent")
-    if data.performance is not None:  # it has the drawdown without deposits and withdrawals
-        return (curve,)
-    return (curve, line_chart("Drawdown", drawdown, unit=" %", tone="loss"))
-
-
-def _profit_chart(data: ReportData) -> tuple[BarChart, ...]:
-    net = [(row.symbol, row.realized - row.fees) for row in data.in_base if row.fills]
-    if not net:
-        return ()
-    values = [(symbol, float(amount), rounded(amount, signed=True)) for symbol, amount in net]
-    return (bar_chart(f"Realised profit after fees, {data.base_currency}", values, ""),)
-
-
-def _latency_chart(data: ReportData) -> tuple[BarChart, ...]:
-    if not data.latencies:
-        return ()
-    ranges = [
-        (row.operation, row.p50_us, row.p99_us, f"{duration(row.p50_us)} to {duration(row.p99_us)}")
-        for row in data.latencies
-    ]
-    return (range_chart("From the median to the 99th percentile, one call", ranges),)
 
 
 def move_sentence(data: ReportData) -> str:

@@ -114,6 +114,7 @@ ORDER BY taken_at;
 WITH market AS (
     SELECT symbol, count(*) AS trades, sum(amount) AS amount, sum(CAST(price AS DECIMAL(38, 8)) * amount) AS notional
     FROM market_trades
+    WHERE $with_market
     GROUP BY symbol
 ),
 own AS (

@@ -27,11 +27,13 @@ class Cell(msgspec.Struct, frozen=True):
         text: What is read.
         tone: How it is coloured; the text says the same without colour.
         detail: The exact figure where the text is rounded.
+        heat: How strongly its ground is coloured: from -4, a large loss, to 4, a large gain.
     """
 
     text: str
     tone: Tone = ""
     detail: str = ""
+    heat: int = 0
 
 
 class Column(msgspec.Struct, frozen=True):

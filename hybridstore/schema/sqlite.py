@@ -186,6 +186,15 @@ def erasing_statements(dataset: Dataset, column: str) -> dict[str, str]:
     return statements
 
 
+def count_all(table: str) -> str:
+    """Return the statement that counts the rows of a table.
+
+    Args:
+        table: Its name, one of a declaration.
+    """
+    return f"SELECT count(*) FROM {table}"
+
+
 def select_all(table: str) -> str:
     """Return the statement that reads a whole table, in the order it is stored.
 

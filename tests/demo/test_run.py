@@ -12,7 +12,6 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from hybridstore.cli.printing import json_text
 from hybridstore.demo.bot import OPENING_CASH
 from hybridstore.demo.market import Quote
 from hybridstore.demo.recorded import read_market
@@ -20,6 +19,7 @@ from hybridstore.demo.run import DemoResult, run_demo
 from hybridstore.portfolio.fill import FillInput
 from hybridstore.portfolio.position import PositionState, apply_fill, apply_mark
 from hybridstore.reports.page import PAGE_BYTES_MAX
+from hybridstore.reports.plain import json_text
 from hybridstore.store import HybridStore
 
 if TYPE_CHECKING:

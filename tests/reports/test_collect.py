@@ -173,8 +173,7 @@ def test_a_move_is_proved_by_the_same_answers(store: HybridStore, clock: ManualC
     assert {proof.name for proof in proofs} >= {"proof_market_trades", "proof_fills", "proof_ledger"}
     assert "proof_orders" not in {proof.name for proof in proofs}
     assert check_proofs(proofs).passed
-    status = store.get_system_status()["datasets"]
-    tiers = collect_tiers(store.database, {name: rows["hot_rows"] for name, rows in status.items()})
+    tiers = collect_tiers(store.database)
     found = {(row.dataset, row.tier): (row.rows, row.files) for row in tiers}
     assert found["market_trades", "warm"] == (3, 1)
     assert found["marks", "hot"] == (2, 0)

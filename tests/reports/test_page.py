@@ -12,7 +12,8 @@ import pytest
 
 from hybridstore.errors import InvalidValue
 from hybridstore.reports.data import Check, ReportData
-from hybridstore.reports.page import PAGE_BYTES_MAX, headline, render, write_page
+from hybridstore.reports.headline import headline
+from hybridstore.reports.page import PAGE_BYTES_MAX, render, write_page
 from tests.reports.sample import HOSTILE, sample_report, symbol
 
 if TYPE_CHECKING:
