@@ -26,6 +26,7 @@ ORDER = (
     "fills_growth",
     "move",
     "query",
+    "ticks",
     "backup",
     "backup_log",
     "report",

@@ -24,6 +24,7 @@ from hybridstore.analytics.engine import MEMORY_LIMIT
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.writing import Target, write_archive
 from hybridstore.clock import DAY_US
+from hybridstore.config import CONFIG_NAME
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.market import MARKET_TRADES
 from hybridstore.schema.sqlite import quote_text
@@ -88,10 +89,10 @@ def measure(size: Size) -> list[Figure]:
     """
     with (
         tempfile.TemporaryDirectory(prefix="hybridstore-bench-") as folder,
-        HybridStore(Path(folder)) as store,
+        HybridStore(computing(Path(folder))) as store,
     ):
         paths = _fill(store, DAYS[size], ROWS_A_DAY[size])
-        raw = _raw_engine()
+        raw = raw_engine()
         start_us = (_FIRST_DAY + DAYS[size] // 2) * DAY_US
         try:
             figures = [_asking(store, raw, paths, question, start_us, ROUNDS[size]) for question in QUESTIONS]
@@ -100,12 +101,25 @@ def measure(size: Size) -> list[Figure]:
         return [*figures, *_scanning(store, paths, start_us, ROUNDS[size])]
 
 
+def computing(root: Path) -> Path:
+    """Have a store compute each answer, however often it is asked.
+
+    Args:
+        root: Its folder, which is there.
+
+    Returns:
+        The folder.
+    """
+    (root / CONFIG_NAME).write_text("[analytics]\nresult_cache_mb = 0\n", encoding="utf-8")
+    return root
+
+
 def _fill(store: HybridStore, days: int, rows_a_day: int) -> list[str]:
     """Put files of market trades straight into the archive: how they got there is measured elsewhere."""
     random = np.random.default_rng(SEED)
     files: list[ArchiveFile] = []
     for day in range(days):
-        rows = _trades(random, _FIRST_DAY + day, 1 + day * rows_a_day, rows_a_day)
+        rows = trades_of_day(random, _FIRST_DAY + day, 1 + day * rows_a_day, rows_a_day)
         start_us = (_FIRST_DAY + day) * DAY_US
         target = Target(f"bench{day:04}", "warm", start_us, start_us + DAY_US, 1)
         files.append(write_archive(store.root, MARKET_TRADES, rows, target, lambda _step: None))
@@ -116,7 +130,7 @@ def _fill(store: HybridStore, days: int, rows_a_day: int) -> list[str]:
     return [(store.root / file.path).as_posix() for file in files]
 
 
-def _trades(random: np.random.Generator, day: int, first_id: int, count: int) -> pa.Table:
+def trades_of_day(random: np.random.Generator, day: int, first_id: int, count: int) -> pa.Table:
     """Make market trades of one day: prices walk by whole cents, amounts have five places, as on a real market."""
     ids = np.arange(first_id, first_id + count)
     times = day * DAY_US + np.sort(random.integers(0, DAY_US, count))
@@ -143,8 +157,8 @@ def _ticks(scaled: np.ndarray[Any, Any]) -> pa.Array:
     return pa.Array.from_buffers(kind, len(scaled), [None, pa.py_buffer(words)])
 
 
-def _raw_engine() -> duckdb.DuckDBPyConnection:
-    """Return DuckDB with the store's limits and nothing else of it."""
+def raw_engine() -> duckdb.DuckDBPyConnection:
+    """Return DuckDB with the store's limits and nothing else of it; whoever asked closes it."""
     import duckdb
 
     raw = duckdb.connect(":memory:")

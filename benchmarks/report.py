@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.figures import Figure, Limit, Size, main
+from hybridstore.archive.results import forget_results
 from hybridstore.clock import DAY_US, ManualClock
 from hybridstore.config import DATABASE_NAME, DatabaseConfig, RetentionPolicy
 from hybridstore.hot.session import WriteSession
@@ -88,6 +89,7 @@ def measure(size: Size) -> list[Figure]:
 
 
 def _make(root: Path, page: Path) -> tuple[float, float, int]:
+    forget_results(root)
     begun_s = time.perf_counter()
     made = subprocess.run(  # noqa: S603  this interpreter
         [sys.executable, "-c", _REPORT, str(root), str(page)],

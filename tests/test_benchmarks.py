@@ -25,6 +25,7 @@ SUPPORT = {
     "peers",
     "processors",
     "resident",
+    "tick_peers",
     "timing",
     "workload",
 }
