@@ -32,6 +32,7 @@ ORDER = (
     "report",
     "contention",
     "reads_under_load",
+    "reads_beside_analyst",
 )
 """What runs when nothing is named, cheapest first."""
 

@@ -100,16 +100,16 @@ async def _measure(root: Path, books: Books, size: Size) -> list[Figure]:
     alone, loaded = [], []
     patient = DatabaseConfig(balance_query_timeout=_PATIENCE_MS, position_query_timeout=_PATIENCE_MS)
     async with TradingBotStorageSystem(root, config=patient, maintenance="off") as storage:
-        reads = _reads(storage, books)
+        reads = reads_of(storage, books)
         for number in rounds(*ROUNDS[size]):
             first = number * ROWS[size]
             await asyncio.to_thread(record_market_trades, storage.store.database, ROWS[size], DAYS, first)
-            alone.append(Round(await _read_until(reads, asyncio.create_task(asyncio.sleep(IDLE_S[size])))))
+            alone.append(Round(await read_until(reads, asyncio.create_task(asyncio.sleep(IDLE_S[size])))))
             with Others() as others:
                 found = await _under_load(storage, reads, size)
             loaded.append(found._replace(others=others.share))
     return [
-        *(figure for name in reads for figure in _figures(name, alone, loaded)),
+        *(figure for name in reads for figure in figures_of(name, alone, loaded)),
         Figure(name="writes meanwhile", unit="acks/s", ours=median(found.written_per_s for found in loaded)),
         Figure(name="the move meanwhile", unit="rows/s", ours=median(found.moved_per_s for found in loaded)),
     ]
@@ -120,7 +120,7 @@ async def _under_load(storage: TradingBotStorageSystem, reads: Reads, size: Size
     begun_s = time.perf_counter()
     moving = asyncio.create_task(asyncio.to_thread(run_in_process, storage.root, now_us=now_us))
     writing = [asyncio.create_task(_write_until(storage, number, moving)) for number in range(TASKS)]
-    times = await _read_until(reads, moving)
+    times = await read_until(reads, moving)
     elapsed_s = time.perf_counter() - begun_s
     written = sum(await asyncio.gather(*writing))
     report = await moving
@@ -128,7 +128,14 @@ async def _under_load(storage: TradingBotStorageSystem, reads: Reads, size: Size
     return Round(times, written / elapsed_s, report.rows_per_s)
 
 
-def _reads(storage: TradingBotStorageSystem, books: Books) -> Reads:
+def reads_of(storage: TradingBotStorageSystem, books: Books) -> Reads:
+    """Return every kind of read of a bot.
+
+    Args:
+        storage: The open store.
+        books: What was recorded in it.
+    """
+
     def pick(names: list[str], number: int) -> str:
         return names[number % len(names)]
 
@@ -146,8 +153,16 @@ def _reads(storage: TradingBotStorageSystem, books: Books) -> Reads:
     }
 
 
-async def _read_until(reads: Reads, end: asyncio.Task[Any]) -> dict[str, Times]:
-    """Ask every question in turns, with a pause as a bot makes it, until something else is done."""
+async def read_until(reads: Reads, end: asyncio.Task[Any]) -> dict[str, Times]:
+    """Ask every question in turns, with a pause as a bot makes it, until something else is done.
+
+    Args:
+        reads: By name, what to ask.
+        end: What ends it.
+
+    Returns:
+        How long each took.
+    """
     clock = time.perf_counter_ns
     times = {name: Times([], []) for name in reads}
     writers = [thread.native_id for thread in threading.enumerate() if thread.name == "hybridstore-writer"]
@@ -181,7 +196,15 @@ async def _write_until(storage: TradingBotStorageSystem, number: int, end: async
     return written
 
 
-def _figures(name: str, alone: list[Round], loaded: list[Round]) -> list[Figure]:
+def figures_of(name: str, alone: list[Round], loaded: list[Round], point: str = "A2") -> list[Figure]:
+    """Return median and tail of a kind of read.
+
+    Args:
+        name: Which.
+        alone: Rounds without load.
+        loaded: Rounds under load, of which the best counts.
+        point: The acceptance point that limits it.
+    """
     before = [spread(found.times[name].took_ns, 1_000_000) for found in alone]
     beside = [spread(found.times[name].took_ns, 1_000_000) for found in loaded]
     best = min(range(len(beside)), key=lambda number: beside[number].p99)
@@ -201,7 +224,7 @@ def _figures(name: str, alone: list[Round], loaded: list[Round]) -> list[Figure]
             ours=beside[best].p99,
             raw=min(found.p99 for found in before),
             limits=(Limit(of="ours", at_most=P99_MS_MAX),),
-            point="A2",
+            point=point,
             note=note,
         ),
     ]
