@@ -28,7 +28,6 @@ from benchmarks.timing import Paired, Stopwatch
 from hybridstore.archive.manifest import ArchiveFile
 from hybridstore.archive.writing import Target, write_archive
 from hybridstore.clock import DAY_US, SECOND_US
-from hybridstore.hot.session import WriteSession
 from hybridstore.schema.market import MARKET_TRADES
 from hybridstore.schema.sqlite import quote_text
 from hybridstore.schema.types import moment
@@ -120,8 +119,11 @@ def measure(size: Size) -> list[Figure]:
         root = Path(folder) / "store"
         root.mkdir()
         with HybridStore(computing(root)) as store:
-            stock = _fill(store, sizes, Path(folder))
-        figures = [_first_question(root, sizes), *_hot_rows(root, sizes)]
+            paths = _archive(store, sizes)
+        figures = [_first_question(root, sizes)]
+        with HybridStore(root) as store:
+            stock = _record(store, sizes, Path(folder), paths)
+        figures += _hot_rows(root, sizes)
         with HybridStore(root) as store:
             raw = raw_engine()
             try:
@@ -134,38 +136,41 @@ def measure(size: Size) -> list[Figure]:
     return figures
 
 
-def _fill(store: HybridStore, sizes: Sizes, folder: Path) -> Stock:
-    """Put files straight into the archive, and the last days into SQLite: how rows get there is measured elsewhere."""
-    random = np.random.default_rng(SEED)
+def _archive(store: HybridStore, sizes: Sizes) -> list[str]:
+    """Put files straight into the archive: how rows get there is measured elsewhere. Return where they are."""
     files: list[ArchiveFile] = []
-    day, first_id = 0, 1
-
-    def draw(days: int) -> pa.Table:
-        nonlocal day, first_id
-        drawn = []
-        for _ in range(days):
-            drawn.append(trades_of_day(random, FIRST_DAY + day, first_id, sizes.rows_a_day))
-            day, first_id = day + 1, first_id + sizes.rows_a_day
-        return pa.concat_tables(drawn)
-
+    day = 0
     for tier, days, span in (
         ("frozen", sizes.frozen, DAYS_A_FILE), ("cold", sizes.cold, DAYS_A_FILE), ("warm", sizes.warm, 1),
     ):  # fmt: skip
         for number in range(days // span):
             start_us = (FIRST_DAY + day) * DAY_US
             target = Target(f"{tier}{number:04}", tier, start_us, start_us + span * DAY_US, 1)
-            files.append(write_archive(store.root, MARKET_TRADES, draw(span), target, lambda _step: None))
-    hot = draw(sizes.hot)
-    manifest, stored = [file.as_row() for file in files], _stored(hot)
+            rows = pa.concat_tables([_day(day + place, sizes) for place in range(span)])
+            files.append(write_archive(store.root, MARKET_TRADES, rows, target, lambda _step: None))
+            day += span
+    manifest = [file.as_row() for file in files]
+    store.database.writer.call(
+        lambda session: session.executemany(session.sql["insert_archive_files"], manifest)
+    )
+    return [(store.root / file.path).as_posix() for file in files]
 
-    def write(session: WriteSession) -> None:
-        session.executemany(session.sql["insert_archive_files"], manifest)
-        session.executemany(session.sql["insert_market_trades"], stored)
 
-    store.database.writer.call(write, durability="normal")
+def _record(store: HybridStore, sizes: Sizes, folder: Path, paths: list[str]) -> Stock:
+    """Put the last days into SQLite."""
+    first = sizes.frozen + sizes.cold + sizes.warm
+    hot = pa.concat_tables([_day(first + place, sizes) for place in range(sizes.hot)])
+    stored = _stored(hot)
+    store.database.writer.call(
+        lambda session: session.executemany(session.sql["insert_market_trades"], stored), durability="normal"
+    )
     pq.write_table(hot, folder / "hot.parquet", compression="zstd")
-    paths = [(store.root / file.path).as_posix() for file in files]
-    return Stock(paths, folder / "hot.parquet", first_id - 1)
+    return Stock(paths, folder / "hot.parquet", (first + sizes.hot) * sizes.rows_a_day)
+
+
+def _day(place: int, sizes: Sizes) -> pa.Table:
+    random = np.random.default_rng(SEED + place)
+    return trades_of_day(random, FIRST_DAY + place, 1 + place * sizes.rows_a_day, sizes.rows_a_day)
 
 
 def _stored(rows: pa.Table) -> list[tuple[Any, ...]]:
@@ -184,7 +189,7 @@ def _stored(rows: pa.Table) -> list[tuple[Any, ...]]:
 
 
 def _first_question(root: Path, sizes: Sizes) -> Figure:
-    """Ask about one day of the warm tier in new processes."""
+    """Ask about one day of the warm tier in new processes; what copying hot rows takes is told by itself."""
     start_us = (FIRST_DAY + sizes.frozen + sizes.cold) * DAY_US
     arguments = [
         sys.executable,

@@ -46,7 +46,10 @@ def column_hint(text: str, datasets: Iterable[Dataset]) -> str | None:
 
 def _near(name: str, dataset: Dataset) -> list[str]:
     columns = dataset.column_names
-    if name in _TIMES and dataset.tiering is not None:
+    is_time = name in _TIMES or (
+        name.endswith("_at") and not difflib.get_close_matches(name, columns, 1, 0.9)
+    )
+    if is_time and dataset.tiering is not None:
         return [dataset.tiering.time]
     others = [column for column in _OTHER_WORDS.get(name, ()) if column in columns]
     return others[:1] or difflib.get_close_matches(name, columns, n=1, cutoff=0.7)

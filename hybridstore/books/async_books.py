@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hybridstore.books.attribution import Attribution, Partition
     from hybridstore.books.books import Books
     from hybridstore.books.lots import Lots
-    from hybridstore.books.performance import Benchmark, Performance
+    from hybridstore.books.performance import Benchmark, Performance, Source
     from hybridstore.books.portfolio import EquityAt, Portfolio
     from hybridstore.books.position_at import PositionAt
     from hybridstore.books.proof import BooksProof
@@ -190,8 +190,9 @@ class AsyncBooks:
         end: Moment | None = None,
         benchmark: Benchmark = None,
         risk_free: float = 0.0,
+        source: Source = "snapshots",
     ) -> Performance:
-        """Measure how an account did, from its snapshots of equity; deposits and withdrawals are taken out.
+        """Measure how an account did, from its equity; deposits and withdrawals are taken out.
 
         Args:
             account: Whose.
@@ -201,6 +202,9 @@ class AsyncBooks:
             benchmark: A symbol of which there are candles, or a basket of several with their weights, bought once at
                 the start and held; None compares with nothing.
             risk_free: Rate a year: 0.02 is two per cent.
+            source: Where equity comes from: ``snapshots`` that were taken, or where there are none each midnight by
+                what the ledger adds up to (``booked``) or the exchange told (``reported``), positions from their
+                events, at prices of candles, fills, trades and marks.
 
         Returns:
             Every figure with its definition, exact sums of money, and the returns day by day.
@@ -211,7 +215,13 @@ class AsyncBooks:
         """
         return await asyncio.to_thread(
             lambda: self._books().performance(
-                account, base_currency, start=start, end=end, benchmark=benchmark, risk_free=risk_free
+                account,
+                base_currency,
+                start=start,
+                end=end,
+                benchmark=benchmark,
+                risk_free=risk_free,
+                source=source,
             )
         )
 
@@ -225,6 +235,7 @@ class AsyncBooks:
         end: Moment | None = None,
         benchmark: Benchmark = None,
         risk_free: float = 0.0,
+        source: Source = "snapshots",
     ) -> Attribution:
         """Measure which part of what an account made came from which market, strategy or bot.
 
@@ -236,6 +247,7 @@ class AsyncBooks:
             end: Only up to this moment; None means the last.
             benchmark: As in :meth:`performance`; what the parts' daily shares are compared with.
             risk_free: Rate a year: 0.02 is two per cent.
+            source: As in :meth:`performance`.
 
         Returns:
             What each part made, exact, with every figure of its daily shares of the account's equity, and the rest that
@@ -247,7 +259,14 @@ class AsyncBooks:
         """
         return await asyncio.to_thread(
             lambda: self._books().attribution(
-                account, base_currency, by=by, start=start, end=end, benchmark=benchmark, risk_free=risk_free
+                account,
+                base_currency,
+                by=by,
+                start=start,
+                end=end,
+                benchmark=benchmark,
+                risk_free=risk_free,
+                source=source,
             )
         )
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hybridstore.books.figures import OBSERVATIONS_MIN, Measured, measured
-from hybridstore.books.performance import Benchmark, Performance, measure
+from hybridstore.books.performance import SNAPSHOTS, Benchmark, Performance, Source, measure
 from hybridstore.books.returns import about
 from hybridstore.books.trades import STATEMENTS, check_dimension, scope_of
 from hybridstore.portfolio.money import subtract, total
@@ -125,6 +125,7 @@ def attribute(
     end: object = None,
     benchmark: Benchmark = None,
     risk_free: float = 0.0,
+    source: Source = SNAPSHOTS,
     observations_min: int = OBSERVATIONS_MIN,
 ) -> Attribution:
     """Measure what each part of an account made; see :meth:`hybridstore.books.books.Books.attribution`.
@@ -138,6 +139,7 @@ def attribute(
         end: Only up to this moment; None means the last.
         benchmark: What the shares are compared with; None compares with nothing.
         risk_free: Rate a year.
+        source: Where the account's equity comes from.
         observations_min: Days from which on a figure is told as of a year.
 
     Returns:
@@ -149,7 +151,14 @@ def attribute(
     """
     check_dimension(by, PARTITIONS)
     whole = measure(
-        snapshot, account, base_currency, start=start, end=end, benchmark=benchmark, risk_free=risk_free
+        snapshot,
+        account,
+        base_currency,
+        start=start,
+        end=end,
+        benchmark=benchmark,
+        risk_free=risk_free,
+        source=source,
     )
     return attribute_performance(snapshot, whole, (by,), observations_min)[0]
 

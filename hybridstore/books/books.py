@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hybridstore.books.attribution import Attribution, Partition, attribute
 from hybridstore.books.lots import Lots, compute_account_lots
-from hybridstore.books.performance import Benchmark, Performance, measure
+from hybridstore.books.performance import SNAPSHOTS, Benchmark, Performance, Source, measure
 from hybridstore.books.portfolio import EquityAt, Portfolio, equity, portfolio
 from hybridstore.books.position_at import PositionAt
 from hybridstore.books.positions import positions
@@ -196,8 +196,9 @@ class Books:
         end: Moment | None = None,
         benchmark: Benchmark = None,
         risk_free: float = 0.0,
+        source: Source = SNAPSHOTS,
     ) -> Performance:
-        """Measure how an account did, from its snapshots of equity; deposits and withdrawals are taken out.
+        """Measure how an account did, from its equity; deposits and withdrawals are taken out.
 
         Args:
             account: Whose.
@@ -207,6 +208,9 @@ class Books:
             benchmark: A symbol of which there are candles, or a basket of several with their weights, bought once at
                 the start and held; None compares with nothing.
             risk_free: Rate a year: 0.02 is two per cent.
+            source: Where equity comes from: ``snapshots`` that were taken, or where there are none each midnight by
+                what the ledger adds up to (``booked``) or the exchange told (``reported``), positions from their
+                events, at prices of candles, fills, trades and marks.
 
         Returns:
             Every figure with its definition, exact sums of money, and the returns day by day.
@@ -224,6 +228,7 @@ class Books:
                 end=end,
                 benchmark=benchmark,
                 risk_free=risk_free,
+                source=source,
             )
 
     def attribution(
@@ -236,6 +241,7 @@ class Books:
         end: Moment | None = None,
         benchmark: Benchmark = None,
         risk_free: float = 0.0,
+        source: Source = SNAPSHOTS,
     ) -> Attribution:
         """Measure which part of what an account made came from which market, strategy or bot.
 
@@ -247,6 +253,7 @@ class Books:
             end: Only up to this moment; None means the last.
             benchmark: As in :meth:`performance`; what the parts' daily shares are compared with.
             risk_free: Rate a year: 0.02 is two per cent.
+            source: As in :meth:`performance`.
 
         Returns:
             What each part made, exact, with every figure of its daily shares of the account's equity, and the rest that
@@ -266,6 +273,7 @@ class Books:
                 end=end,
                 benchmark=benchmark,
                 risk_free=risk_free,
+                source=source,
             )
 
     def trades(

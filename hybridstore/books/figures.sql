@@ -7,15 +7,12 @@
 -- ended with, its flows, the equity that its first step began with, and when the first and the last step of all began and
 -- ended. A snapshot at midnight belongs to the day that it ends. Where no snapshot was taken the return is 0 and the
 -- equity that of before; what happened meanwhile is in the return of the next day that has one.
--- Snapshots that lack a price are no steps; their flows count for the next.
+-- Snapshots that lack a price are no steps; their flows count for the next. {snapshots} is a question for them.
 WITH taken AS (
     SELECT taken_at, equity, unpriced, sum(net_flow) OVER (ORDER BY taken_at) AS flows
-    FROM portfolio_snapshots
-    WHERE
-        account = $account
-        AND base_currency = $base_currency
-        AND taken_at >= $start_at
-        AND taken_at <= $end_at
+    FROM (
+        {snapshots}
+    )
 ),
 steps AS (
     SELECT
@@ -56,6 +53,24 @@ SELECT
 FROM calendar
 LEFT JOIN seen USING (day)
 ORDER BY day
+
+-- name: recorded_snapshots
+-- Those that were written down.
+SELECT taken_at, equity, unpriced, net_flow
+FROM portfolio_snapshots
+WHERE
+    account = $account
+    AND base_currency = $base_currency
+    AND taken_at >= $start_at
+    AND taken_at <= $end_at
+
+-- name: computed_snapshots
+-- Those that were computed from the books.
+SELECT
+    unnest(CAST($taken AS TIMESTAMPTZ [])) AS taken_at,
+    unnest(CAST($equities AS DECIMAL(38, 18) [])) AS equity,
+    unnest(CAST($unpriced AS VARCHAR [])) AS unpriced,
+    unnest(CAST($flows AS DECIMAL(38, 18) [])) AS net_flow
 
 -- name: basket_days
 -- Return of a basket on each day: bought once, at the closes of the day before the first or of the first day from which

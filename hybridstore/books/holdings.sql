@@ -72,3 +72,24 @@ SELECT asset, balance, debt, updated_at FROM balances WHERE account = $account;
 -- name: present_ledger
 -- What the ledger says is held.
 SELECT asset, amount FROM ledger_balances WHERE account = $account;
+
+
+-- name: books_begin
+-- When the first entry of an account was.
+SELECT min(occurred_at) FROM ledger WHERE account = $account;
+
+-- name: reports_begin
+-- When the first balance of an account was reported.
+SELECT min(changed_at) FROM balance_history WHERE account = $account AND balance IS NOT NULL;
+
+-- name: flow_changes
+-- What came in from elsewhere, and what went out, by asset.
+WITH asked AS (SELECT unnest($moments::TIMESTAMPTZ[]) AS moment),
+entries AS (
+  SELECT asset, amount, occurred_at
+  FROM ledger
+  WHERE occurred_at <= $until::TIMESTAMPTZ AND account = $account AND type IN ('deposit', 'withdrawal', 'transfer')
+)
+SELECT moment, asset, sum(amount) AS amount
+FROM entries ASOF JOIN asked ON entries.occurred_at <= asked.moment
+GROUP BY moment, asset;

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hybridstore.books.figures import DAYS_A_YEAR, OBSERVATIONS_MIN, Measured, measured
 from hybridstore.books.returns import (
@@ -20,6 +20,7 @@ from hybridstore.books.returns import (
     figures_of,
     rolling_of,
 )
+from hybridstore.books.worth import daily_worth
 from hybridstore.errors import InvalidValue, NotFound
 from hybridstore.portfolio.money import add, subtract, total
 from hybridstore.records import Record
@@ -33,6 +34,9 @@ _RATE_MAX = 10.0
 COMPARING = "compare with a benchmark"
 """What failed where an error says that there is nothing to compare with."""
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
+Source = Literal["snapshots", "booked", "reported"]
+SOURCES: tuple[str, ...] = get_args(Source)
+SNAPSHOTS: Source = "snapshots"
 Benchmark = str | Mapping[str, float] | None
 
 
@@ -150,9 +154,10 @@ def measure(
     end: object = None,
     benchmark: Benchmark = None,
     risk_free: float = 0.0,
+    source: Source = SNAPSHOTS,
     observations_min: int = OBSERVATIONS_MIN,
 ) -> Performance:
-    """Measure how an account did, from its snapshots of equity.
+    """Measure how an account did, from its equity.
 
     Args:
         snapshot: The moment to ask.
@@ -163,6 +168,7 @@ def measure(
         benchmark: A symbol of which there are candles, or a basket of several with their weights, bought once at the
             start and held; None compares with nothing.
         risk_free: Rate a year: 0.02 is two per cent.
+        source: Where equity comes from, see :meth:`hybridstore.books.books.Books.performance`.
         observations_min: Days from which on a figure is told as of a year.
 
     Returns:
@@ -175,19 +181,7 @@ def measure(
     if not -1 < risk_free < _RATE_MAX:
         raise InvalidValue(f"risk_free={risk_free!r}", hint="a rate a year: 0.02 is two per cent")
     since, until = span(start, end)
-    rows = snapshot.sql(
-        STATEMENTS["account_days"],
-        account=account,
-        base_currency=base_currency,
-        start_at=since,
-        end_at=until,
-    ).rows()
-    if not rows:
-        raise NotFound(
-            f"there are not two snapshots of {account!r} in {base_currency} to compare",
-            operation="measure performance",
-            hint="the maintenance process takes one a minute; record_portfolio_snapshot takes one now",
-        )
+    rows = _account_days(snapshot, account, base_currency, source, (since, until))
     compared = _benchmark_days(snapshot, benchmark, rows[0][0], rows[-1][0])
     days = tuple(Day(day, ret, equity, flow, compared.get(day)) for day, ret, equity, flow, *_ in rows)
     returns = Returns(
@@ -217,6 +211,40 @@ def measure(
         rolling=rolling_of(snapshot, returns),
         distribution=distribution_of(snapshot, returns),
     )
+
+
+def _account_days(
+    snapshot: Snapshot, account: str, base_currency: str, source: str, bounds: tuple[datetime, datetime]
+) -> list[tuple[Any, ...]]:
+    """Return the account's days, by its snapshots or by what its books were worth."""
+    if source == SNAPSHOTS:
+        block, asked = "recorded_snapshots", {
+            "account": account, "base_currency": base_currency, "start_at": bounds[0], "end_at": bounds[1],
+        }  # fmt: skip
+        hint = (
+            "the maintenance process takes one a minute, record_portfolio_snapshot takes one now; source='booked' "
+            "values the ledger day by day instead"
+        )
+    elif source in SOURCES:
+        found = daily_worth(snapshot, account, base_currency, source, *bounds)
+        block, hint = "computed_snapshots", "the books need two midnights"
+        asked = {
+            "taken": [one.taken_at for one in found],
+            "equities": [str(one.equity) for one in found],
+            "unpriced": [", ".join(one.unpriced) or None for one in found],
+            "flows": [str(one.net_flow) for one in found],
+        }
+    else:
+        raise InvalidValue(f"source={source!r}", hint=f"one of {', '.join(SOURCES)}")
+    question = STATEMENTS["account_days"].replace("{snapshots}", STATEMENTS[block])
+    rows = snapshot.ask(question, params=asked).rows()
+    if not rows:
+        raise NotFound(
+            f"there are not two snapshots of {account!r} in {base_currency} to compare",
+            operation="measure performance",
+            hint=hint,
+        )
+    return rows
 
 
 def span(start: object, end: object) -> tuple[datetime, datetime]:

@@ -129,7 +129,7 @@ def portfolio(
         else:
             standing = next(past_standings(snapshot, question, [when], reports))
             standing = standing._replace(positions=forget_terms(snapshot, when, standing.positions))
-    summary = _summarize(question, standing)
+    summary = summarize_standing(question, standing)
     terms = tuple(_terms(position, standing.balances) for position in standing.positions)
     return Portfolio(
         **dict(summary.items()),
@@ -177,7 +177,7 @@ def equity(
         standings = list(past_standings(snapshot, question, ordered, last_reports(snapshot, account)))
     values = {}
     for when, standing in zip(ordered, standings, strict=True):
-        found = _summarize(question, standing)
+        found = summarize_standing(question, standing)
         values[when] = EquityAt(
             when, found.equity, found.cash, found.positions_value, found.unrealized_pnl, found.unpriced
         )
@@ -206,8 +206,16 @@ def _debts_unknown(
     return tuple(sorted(asset for asset, last in reports.items() if last.debt and last.updated_at > when))
 
 
-def _summarize(question: Question, standing: Standing) -> PortfolioSummary:
-    """Value what is held. What is left of a cost without an amount is profit that needs no price of its market."""
+def summarize_standing(question: Question, standing: Standing) -> PortfolioSummary:
+    """Value what is held. What is left of a cost without an amount is profit that needs no price of its market.
+
+    Args:
+        question: Whose, in which currency.
+        standing: What is held, and at which prices.
+
+    Returns:
+        Its value.
+    """
     base_currency = question.base_currency
     marks = {symbol: price.price for symbol, price in standing.prices.items()}
     held = [(one.position_id, one.symbol, _state(one)) for one in standing.positions if one.amount]

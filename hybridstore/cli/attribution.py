@@ -16,6 +16,7 @@ from hybridstore.cli.performance import (
     Benchmark,
     Definitions,
     End,
+    EquitySource,
     Record,
     RiskFree,
     Start,
@@ -41,6 +42,7 @@ def attribution(
     end: End = None,
     benchmark: Benchmark = (),
     risk_free: RiskFree = 0.0,
+    source: EquitySource = "snapshots",
     definitions: Definitions = False,
     record: Record = False,
     json: Json = False,
@@ -60,6 +62,7 @@ def attribution(
             end=end,
             benchmark=parts_of(benchmark) or None,
             risk_free=risk_free,
+            source=source,
         )
         if record:
             store.insert("performance_metrics", found.metrics())

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
+from hybridstore.books.performance import Source
 from hybridstore.cli.options import Account, Csv, Json, Output, Root, existing_root
 from hybridstore.cli.printing import print_answer, print_table, warn
 from hybridstore.errors import InvalidValue
@@ -34,6 +35,10 @@ End = Annotated[
     Parameter(help="Only up to this moment (ISO 8601 with a zone). Default: the last snapshot."),
 ]
 RiskFree = Annotated[float, Parameter(help="Risk-free rate a year: 0.02 is two per cent.")]
+EquitySource = Annotated[
+    Source,
+    Parameter(help="Where equity comes from: snapshots that were taken, or the books, valued each midnight."),
+]
 Definitions = Annotated[bool, Parameter(negative="", help="Also print how each figure is computed.")]
 Record = Annotated[
     bool, Parameter(negative="", help="Also write the figures down, in the dataset performance_metrics.")
@@ -49,6 +54,7 @@ def performance(
     end: End = None,
     benchmark: Benchmark = (),
     risk_free: RiskFree = 0.0,
+    source: EquitySource = "snapshots",
     definitions: Definitions = False,
     record: Record = False,
     json: Json = False,
@@ -62,7 +68,13 @@ def performance(
     parts = parts_of(benchmark)
     with HybridStore(existing_root(root), maintenance="off") as store:
         found = store.books.performance(
-            account, base_currency, start=start, end=end, benchmark=parts or None, risk_free=risk_free
+            account,
+            base_currency,
+            start=start,
+            end=end,
+            benchmark=parts or None,
+            risk_free=risk_free,
+            source=source,
         )
         if record:
             store.insert("performance_metrics", found.metrics())

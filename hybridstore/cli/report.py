@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hybridstore.cli.options import Account, Json, Root, existing_root
-from hybridstore.cli.performance import BaseCurrency, Benchmark, RiskFree, parts_of
+from hybridstore.cli.performance import BaseCurrency, Benchmark, EquitySource, RiskFree, parts_of
 from hybridstore.cli.printing import write_text
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 from hybridstore.reports.plain import json_text
@@ -25,6 +25,7 @@ def report(
     base_currency: BaseCurrency = "USDT",
     benchmark: Benchmark = (),
     risk_free: RiskFree = 0.0,
+    source: EquitySource = "snapshots",
     tables: Annotated[
         Path | None,
         Parameter(help="Also write every table into this folder, as CSV and as JSON, with every digit."),
@@ -48,6 +49,7 @@ def report(
             base_currency,
             benchmark=parts_of(benchmark) or None,
             risk_free=risk_free,
+            source=source,
             backup=load_settings(folder).backup,
         )
     size_bytes = write_page(data, output)

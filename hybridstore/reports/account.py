@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hybridstore.backup.repository import Repository
 from hybridstore.backup.status import backup_status
 from hybridstore.books.attribution import PARTITIONS, attribute_performance
-from hybridstore.books.performance import COMPARING, Benchmark, Performance, measure
+from hybridstore.books.performance import COMPARING, SNAPSHOTS, Benchmark, Performance, Source, measure
 from hybridstore.books.trades import measure_trades
 from hybridstore.config import BackupConfig
 from hybridstore.errors import NotFound
@@ -20,7 +22,6 @@ from hybridstore.schema.types import moment
 
 if TYPE_CHECKING:
     from hybridstore.analytics.session import Analytics
-    from hybridstore.analytics.snapshot import Snapshot
     from hybridstore.hot.database import DatabaseManager
 
 
@@ -32,6 +33,7 @@ def report_account(
     *,
     benchmark: Benchmark = None,
     risk_free: float = 0.0,
+    source: Source = SNAPSHOTS,
     is_scheduled: bool = False,
     backup: BackupConfig | None = None,
 ) -> ReportData:
@@ -44,6 +46,7 @@ def report_account(
         base_currency: What its snapshots are priced in.
         benchmark: What it is compared with; None: nothing.
         risk_free: Rate a year.
+        source: Where equity comes from, see :meth:`hybridstore.books.books.Books.performance`.
         is_scheduled: Whether a benchmark without candles is left out instead of being an error.
         backup: Settings of the backups; None: nothing is said of them.
 
@@ -56,14 +59,8 @@ def report_account(
     """
     summary = Desk(database).get_portfolio_summary(account, base_currency)
     with analytics.snapshot() as snapshot:
-        found = _measure(
-            snapshot,
-            account,
-            base_currency,
-            benchmark=benchmark,
-            risk_free=risk_free,
-            is_scheduled=is_scheduled,
-        )
+        measured = partial(measure, snapshot, account, base_currency, risk_free=risk_free, source=source)
+        found = _measure(measured, benchmark, is_scheduled=is_scheduled)
         # By day, however many snapshots there are.
         curve = () if found is None else _by_day(found)
         books = collect_books(snapshot, summary, equity=curve, with_market=False)
@@ -93,23 +90,17 @@ def report_account(
 
 
 def _measure(
-    snapshot: Snapshot,
-    account: str,
-    base_currency: str,
-    *,
-    benchmark: Benchmark,
-    risk_free: float,
-    is_scheduled: bool,
+    measured: Callable[..., Performance], benchmark: Benchmark, *, is_scheduled: bool
 ) -> Performance | None:
     """Return how the account did; None where there are no two snapshots."""
     try:
-        return measure(snapshot, account, base_currency, benchmark=benchmark, risk_free=risk_free)
+        return measured(benchmark=benchmark)
     except NotFound as error:
         if benchmark and not is_scheduled:
             raise
         if error.operation != COMPARING:
             return None
-    return measure(snapshot, account, base_currency, risk_free=risk_free)
+    return measured()
 
 
 def _by_day(performance: Performance) -> tuple[EquityPoint, ...]:

@@ -15,6 +15,8 @@ from hybridstore.errors import QueryFailed
         ("SELECT t.acount FROM trades t", "did you mean account (trades)?"),
         ("SELECT quantity FROM trades", "did you mean amount (trades)?"),
         ("SELECT * FROM trades WHERE timestamp > now()", "did you mean executed_at (trades)?"),
+        ("SELECT traded_at FROM candles", "did you mean opened_at (candles)?"),
+        ("SELECT executed FROM trades", "did you mean executed_at (trades)?"),
         ("SELECT ticker FROM market_trades", "did you mean symbol (market_trades)?"),
         ("SELECT free FROM balances", "did you mean available (balances)?"),
         ("SELECT pnl FROM trades JOIN positions USING (position_id)", "realized_pnl (positions)"),

@@ -19,6 +19,8 @@ from hybridstore.books.performance import Performance
 from hybridstore.clock import DAY_US
 from hybridstore.config import DATABASE_NAME, DatabaseConfig
 from hybridstore.errors import InvalidValue, NotFound
+from tests.books.trading_life import DAYS as DAYS_LIVED
+from tests.books.trading_life import FIRST_US, live
 from tests.conftest import recorded_data
 
 SYMBOL = "BTC/USDT"
@@ -251,3 +253,45 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
             measured_in(tmp_path / "root", **options)
     with pytest.raises(NotFound, match="did you mean sharpe"):
         found.value("sharp")
+
+
+def test_where_no_snapshots_were_taken_the_ledger_tells_the_same(tmp_path: Path) -> None:
+    lived = live(tmp_path / "store", 31)
+    with HybridStore(lived.root, clock=ManualClock(FIRST_US + DAYS_LIVED * DAY_US)) as store:
+        taken = store.books.performance(benchmark="BTC/USDT")
+        found = store.books.performance(benchmark="BTC/USDT", source="booked")
+        assert (found.start, found.end) == (taken.start, taken.end)
+        assert [(one.equity, one.net_flow) for one in found.days] == [
+            (one.equity, one.net_flow) for one in taken.days
+        ]
+        for one in taken.figures:
+            assert found.value(one.figure.name) == close_to(one.value or 0) or one.value is None
+        parts = store.books.attribution(source="booked").parts
+        assert [part.profit for part in parts] == [part.profit for part in store.books.attribution().parts]
+        part = store.books.performance(source="booked", start=FIRST_US + 40 * DAY_US)
+        assert part.days == tuple(msgspec.structs.replace(one, benchmark=None) for one in taken.days[40:])
+        with pytest.raises(InvalidValue, match="snapshots, booked, reported"):
+            store.books.performance(source="guessed")  # type: ignore[arg-type]
+        with pytest.raises(NotFound, match="two midnights"):
+            store.books.performance("nobody", source="booked")
+
+
+def test_what_was_reported_tells_it_too(tmp_path: Path) -> None:
+    clock = ManualClock(FIRST_US - DAY_US)
+    reports = ((100, 0), (110, 0), (160, 50), (80, 0))
+    with HybridStore(tmp_path / "store", clock=clock) as store:
+        for day, (balance, flow) in enumerate(reports):
+            clock.set(FIRST_US + day * DAY_US - 1_000_000)
+            store.record_balance_update("USDT", balance, 0, "test")
+            if flow:
+                store.record_ledger_entries(
+                    [("default", f"d{day}", "deposit", "USDT", flow, None, clock.now_us())]
+                )
+        clock.set(FIRST_US + 3 * DAY_US + 1)
+        store.record_mark("BTC/USDT", mark=1)  # days are told up to the last commit
+        found = store.books.performance(source="reported")
+        with pytest.raises(NotFound, match="source='booked'"):
+            store.books.performance()
+    assert [one.ret for one in found.days] == [close_to(0.1), close_to(0), close_to(-0.5)]
+    assert found.net_flow == 50
+    assert found.profit == -70
