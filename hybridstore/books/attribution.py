@@ -76,6 +76,7 @@ class Attribution(Record, frozen=True, gc=False):
         benchmark: What it is compared with, in words.
         risk_free: Rate a year.
         annualisation: Days a year.
+        positions_left_out: Positions whose beginning was deleted by policy; what they made is in the rest.
         parts: By name.
     """
 
@@ -89,6 +90,7 @@ class Attribution(Record, frozen=True, gc=False):
     benchmark: str | None
     risk_free: float
     annualisation: int
+    positions_left_out: int
     parts: tuple[Part, ...]
 
     def metrics(self) -> list[dict[str, object]]:
@@ -182,11 +184,14 @@ def attribute_performance(
     """
     asked = tuple(dimensions)
     answer = snapshot.sql(_QUESTION, **_parameters(whole, asked))
+    ((left_out,),) = snapshot.sql(
+        STATEMENTS["deleted_beginnings"], account=whole.account, until=whole.until
+    ).rows()
     parts: dict[str, list[Part]] = {dimension: [] for dimension in asked}
     for row in answer.rows():
         dimension, _, name = row[0].partition("=")
         parts[dimension].append(_part(name, dict(zip(answer.columns, row, strict=True)), observations_min))
-    return tuple(_attribution(whole, dimension, tuple(parts[dimension])) for dimension in asked)
+    return tuple(_attribution(whole, dimension, tuple(parts[dimension]), left_out) for dimension in asked)
 
 
 def _parameters(whole: Performance, dimensions: tuple[str, ...]) -> dict[str, object]:
@@ -223,7 +228,7 @@ def _part(name: str, row: dict[str, Any], observations_min: int) -> Part:
     )
 
 
-def _attribution(whole: Performance, dimension: str, parts: tuple[Part, ...]) -> Attribution:
+def _attribution(whole: Performance, dimension: str, parts: tuple[Part, ...], left_out: int) -> Attribution:
     return Attribution(
         account=whole.account,
         base_currency=whole.base_currency,
@@ -235,5 +240,6 @@ def _attribution(whole: Performance, dimension: str, parts: tuple[Part, ...]) ->
         benchmark=whole.benchmark,
         risk_free=whole.risk_free,
         annualisation=whole.annualisation,
+        positions_left_out=left_out,
         parts=parts,
     )

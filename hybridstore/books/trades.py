@@ -12,6 +12,7 @@ from hybridstore.errors import InvalidValue
 from hybridstore.named_sql import load_named_sql
 from hybridstore.portfolio.money import divide
 from hybridstore.records import Record
+from hybridstore.schema.types import moment
 
 if TYPE_CHECKING:
     from hybridstore.analytics.snapshot import Snapshot
@@ -129,12 +130,14 @@ class Trades(Record, frozen=True, gc=False):
         account: Whose.
         start: Closed after this moment; None: ever since.
         end: Closed up to this moment; None: until now.
+        deleted_until: What was closed or filled before was deleted by policy, and is in no figure; None: nothing was.
         figures: By every dimension, part and currency.
     """
 
     account: str
     start: datetime | None
     end: datetime | None
+    deleted_until: datetime | None
     figures: tuple[TradeFigures, ...]
 
     def by(self, dimension: Dimension) -> tuple[TradeFigures, ...]:
@@ -225,7 +228,14 @@ def measure_trades(snapshot: Snapshot, account: str, *, start: object = None, en
     since, until = span(start, end)
     answer = snapshot.sql(STATEMENTS["trade_figures"], account=account, start_at=since, end_at=until)
     found = tuple(_figures(dict(zip(answer.columns, row, strict=True))) for row in answer.rows())
-    return Trades(account, None if start is None else since, None if end is None else until, found)
+    deleted_us = max(snapshot.deleted_until_us(name) for name in ("positions", "trades"))
+    return Trades(
+        account=account,
+        start=None if start is None else since,
+        end=None if end is None else until,
+        deleted_until=moment(deleted_us) if deleted_us else None,
+        figures=found,
+    )
 
 
 def _figures(row: dict[str, Any]) -> TradeFigures:

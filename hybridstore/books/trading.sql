@@ -161,7 +161,8 @@ ORDER BY dimension, part, currency
 -- strategy or a bot (strategy=grid), of as many dimensions as are asked for. Days are those of the account's returns: what
 -- happened up to the first snapshot is the state that the first day begins with. Profit in another currency is converted
 -- at the day's rate; without a rate it has none (rate is null). Of coin-margined contracts the worth is a quotient, rounded,
--- and fees, which are booked in quote, are taken at the day's last price.
+-- and fees, which are booked in quote, are taken at the day's last price. A position whose beginning was deleted by policy
+-- is left out, see deleted_beginnings.
 WITH held AS (
     SELECT
         position_id,
@@ -177,6 +178,13 @@ WITH held AS (
     FROM positions
     WHERE account = $account
 ),
+whole AS (
+    SELECT position_id
+    FROM position_events
+    WHERE account = $account
+    GROUP BY position_id
+    HAVING min(seq) = 1
+),
 lines AS MATERIALIZED (
     SELECT *, row_number() OVER () AS line
     FROM (SELECT DISTINCT symbol, strategy, bot, currency, gains_with_worth, contract_size, inverse FROM held)
@@ -184,6 +192,7 @@ lines AS MATERIALIZED (
 members AS (
     SELECT position_id, line
     FROM held
+    JOIN whole USING (position_id)
     JOIN lines USING (symbol, strategy, bot, currency, gains_with_worth, contract_size, inverse)
 ),
 moves AS (
@@ -358,6 +367,18 @@ SELECT
     CASE WHEN rate = 1 THEN funding ELSE dmul_round(funding, rate) END AS funding,
     CASE WHEN rate = 1 THEN fees ELSE dmul_round(fees, rate) END AS fees
 FROM days
+
+-- name: deleted_beginnings
+-- How many positions there are of which something is known, but not the beginning.
+SELECT count(*)
+FROM (SELECT position_id, symbol FROM positions WHERE account = $account AND opened_at <= $until)
+FULL JOIN (
+    SELECT position_id, min(seq) AS first_seq
+    FROM position_events
+    WHERE account = $account AND occurred_at <= $until
+    GROUP BY position_id
+) USING (position_id)
+WHERE symbol IS NULL OR coalesce(first_seq, 0) <> 1
 
 -- name: parts
 -- What each part made over all days, in the base currency, and every figure of what it made on each day as a share of the

@@ -115,6 +115,11 @@ def _show(found: Attribution, console: Console, *, definitions: bool) -> None:
     )
     for figure in shown if definitions else ():
         console.print(f"{figure.title}: {figure.definition}", highlight=False, soft_wrap=True)
+    if found.positions_left_out:
+        warn(
+            console,
+            f"of {found.positions_left_out:,} positions the beginning was deleted by policy: they are in the rest",
+        )
     for part in found.parts:
         if part.days_missing:
             warn(

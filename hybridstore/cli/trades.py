@@ -12,7 +12,7 @@ from rich.markup import escape
 from hybridstore.books.trades import TRADE_FIGURES, Dimension
 from hybridstore.cli.options import Account, Csv, Json, Output, Root, existing_root
 from hybridstore.cli.performance import Definitions, Record
-from hybridstore.cli.printing import print_answer, print_table
+from hybridstore.cli.printing import print_answer, print_table, warn
 from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def _show(
             for one in told
         ]
         print_table(console, None, columns, lines)
+    if found.deleted_until is not None:
+        warn(console, f"what was closed before {found.deleted_until:%Y-%m-%d} was deleted by policy")
     for figure in TRADE_FIGURES if definitions else ():
         console.print(f"{figure.title}: {figure.definition}", highlight=False, soft_wrap=True)
 

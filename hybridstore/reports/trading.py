@@ -51,6 +51,11 @@ def attribution_table(found: Attribution) -> Table:
         f"What each {found.dimension} made, in {found.base_currency}, and the figures of its daily shares of the "
         "equity that the account's day began with. Rest: what no position explains."
     )
+    if found.positions_left_out:
+        told += (
+            f" Of {counted(found.positions_left_out, 'position')} the beginning was deleted by policy: they are in "
+            "the rest."
+        )
     if left_out > 0:
         told += f" {counted(left_out, 'part')} of less are not shown."
     titles = {one.figure.name: one.figure.title for part in parts for one in part.figures}
@@ -84,9 +89,11 @@ def _part_row(part: Part) -> tuple[Cell, ...]:
 
 def trades_table(found: Trades) -> Table:
     """Return every figure of all closed trades, a column a currency."""
+    deleted = found.deleted_until
+    missing = "" if deleted is None else f" What was closed before {deleted:%Y-%m-%d} was deleted by policy."
     told = sorted(found.by("all"), key=lambda one: -one.trades)[:_CURRENCIES_MAX]
     return Table(
-        caption="Closed positions, from their first fill to their last. Nothing is converted.",
+        caption=f"Closed positions, from their first fill to their last. Nothing is converted.{missing}",
         columns=(Column("Figure", numeric=False), *(Column(one.currency) for one in told)),
         rows=tuple(
             (Cell(figure.title), *(figure_cell(figure, getattr(one, figure.name)) for one in told))

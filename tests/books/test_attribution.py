@@ -149,3 +149,52 @@ def test_what_has_no_rate_is_counted_and_in_no_sum(tmp_path: Path) -> None:
             store.books.attribution(by="hour")  # type: ignore[arg-type]
         with pytest.raises(NotFound, match="not two snapshots"):
             store.books.attribution("nobody")
+
+
+def test_positions_whose_beginning_was_deleted_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Opened nine years ago, and still open: the policy deletes the events of the opening, not the position."""
+    year_us = 365 * DAY_US
+    clock = ManualClock(FIRST_US - 9 * year_us)
+    with HybridStore(tmp_path / "store", clock=clock) as store:
+        for number, symbol in enumerate(("BTC/USDT:USDT", "ETH/USDT:USDT")):
+            clock.set(FIRST_US - (9 - 8 * number) * year_us)
+            for side, amount in (("buy", 3), ("sell", 1)):
+                clock.advance(DAY_US)
+                store.record_fill(
+                    symbol,
+                    side,
+                    100,
+                    amount,
+                    trade_id=f"{symbol}{side}",
+                    order_id="o",
+                    executed_at=clock.now_us(),
+                )
+        clock.set(FIRST_US)
+        store.retention.run()
+        for day in range(2):  # a leap of years has to be confirmed before anything is deleted
+            clock.set(FIRST_US + day * DAY_US)
+            store.retention.confirm_clock("test")
+            store.retention.run()
+        for day in range(3):
+            clock.set(FIRST_US + (2 + day) * DAY_US)
+            for symbol in ("BTC/USDT:USDT", "ETH/USDT:USDT"):
+                store.record_mark(symbol, mark=100 + day)
+            store.record_fill(
+                "ETH/USDT:USDT",
+                "sell",
+                100,
+                1,
+                trade_id=f"x{day}",
+                order_id="o",
+                executed_at=clock.now_us() - DAY_US // 2,
+            )
+            store.record_balance_update("USDT", 1_000, 0, "test")
+            store.record_portfolio_snapshot(taken_at=clock.now_us())
+        with store.snapshot() as snapshot:
+            assert snapshot.deleted_until_us("position_events") > 0
+        found = store.books.attribution()
+        trades = store.books.trades()
+    assert found.positions_left_out == 1
+    assert [part.name for part in found.parts] == ["ETH/USDT:USDT"]
+    assert sum((part.profit for part in found.parts), found.rest) == found.profit
+    assert trades.deleted_until is not None
