@@ -32,9 +32,9 @@ def test_a_page_tells_how_an_account_did(root: Path, tmp_path: Path, run: Run) -
     assert sections[:2] == ["performance", "equity"]
     assert sections[-2:] == ["quality", "definitions"]
     for text in (
-        "33.10 %",
+        "33.10\N{NO-BREAK SPACE}%",
         "dashed: BTC/USDT",
-        f"BTC/USDT: {MINUS}12.00 %",
+        f"BTC/USDT: {MINUS}12.00\N{NO-BREAK SPACE}%",
         "product of (1 + daily return) - 1",
         "+33.1",
     ):

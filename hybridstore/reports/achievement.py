@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hybridstore.reports.charts import LineChart, Point, line_chart
 from hybridstore.reports.columns import ColumnChart, column_chart
 from hybridstore.reports.tables import Cell, Column, Table
-from hybridstore.reports.wording import MINUS, NOTHING
+from hybridstore.reports.wording import GAP, MINUS, NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ def value_cell(one: Measured) -> Cell:
     """Return a figure's value."""
     if one.value is None:
         return Cell(NOTHING)
-    text = f"{100 * one.value:,.2f} %" if one.figure.unit == "share" else f"{one.value:,.3f}"
+    text = f"{100 * one.value:,.2f}{GAP}%" if one.figure.unit == "share" else f"{one.value:,.3f}"
     return Cell(text.replace("-", MINUS), detail=repr(one.value))
 
 
@@ -132,7 +132,11 @@ def rolling_charts(found: Performance) -> tuple[LineChart, ...]:
 def distribution_chart(found: Performance) -> ColumnChart:
     """Draw how many days had which return."""
     values = [
-        (f"{100 * one.start:.3g} %".replace("-", MINUS), float(one.days), "loss" if one.start < 0 else "gain")
+        (
+            f"{100 * one.start:.3g}{GAP}%".replace("-", MINUS),
+            float(one.days),
+            "loss" if one.start < 0 else "gain",
+        )
         for one in found.distribution
     ]
     return column_chart("Days by their return; each column begins at what it is labelled with", values)
@@ -151,7 +155,7 @@ def drawdowns_table(found: Performance) -> Table:
                 Cell(str(one.peak_day)),
                 Cell(str(one.valley_day)),
                 Cell("not yet" if one.recovered_day is None else str(one.recovered_day)),
-                Cell(f"{100 * one.depth:,.2f} %".replace("-", MINUS), "loss", repr(one.depth)),
+                Cell(f"{100 * one.depth:,.2f}{GAP}%".replace("-", MINUS), "loss", repr(one.depth)),
                 Cell(f"{one.days:,}"),
             )
             for one in found.drawdowns

@@ -11,7 +11,7 @@ from hybridstore.reports.achievement import value_cell
 from hybridstore.reports.charts import BarChart, bar_chart
 from hybridstore.reports.columns import ColumnChart, column_chart
 from hybridstore.reports.tables import Cell, Column, Table, Tone
-from hybridstore.reports.wording import MINUS, NOTHING, count, counted, duration, exact, rounded
+from hybridstore.reports.wording import GAP, MINUS, NOTHING, count, counted, duration, exact, rounded
 
 if TYPE_CHECKING:
     from hybridstore.books.attribution import Attribution, Part
@@ -77,7 +77,7 @@ def attribution_table(found: Attribution) -> Table:
 
 def _part_row(part: Part) -> tuple[Cell, ...]:
     figures = {one.figure.name: value_cell(one) for one in part.figures}
-    share = f"{100 * part.contribution:+,.2f} %".replace("-", MINUS)
+    share = f"{100 * part.contribution:+,.2f}{GAP}%".replace("-", MINUS)
     return (
         Cell(part.name),
         _money_cell(part.profit),
@@ -150,14 +150,14 @@ def figure_cell(figure: Figure, value: object) -> Cell:
     assert isinstance(value, float)
     if figure.unit == "duration":
         return Cell(_time_text(value), detail=f"{value} s")
-    text = f"{100 * value:,.2f} %" if figure.unit == "share" else f"{value:,.3f}"
+    text = f"{100 * value:,.2f}{GAP}%" if figure.unit == "share" else f"{value:,.3f}"
     return Cell(text.replace("-", MINUS), detail=repr(value))
 
 
 def _time_text(seconds: float) -> str:
     for size, unit in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min")):
         if seconds >= size:
-            return f"{seconds / size:,.1f}\N{NO-BREAK SPACE}{unit}"
+            return f"{seconds / size:,.1f}{GAP}{unit}"
     return duration(seconds * _SECOND_US)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 """Stands where there is no figure."""
-_GAP = "\N{NO-BREAK SPACE}"
+GAP = "\N{NO-BREAK SPACE}"
 """Between a figure and its unit, which belong on one line."""
 _KIB = 1024
 _MILLISECOND_US = 1_000
@@ -68,10 +68,10 @@ def duration(us: float) -> str:
         Text such as ``8.4 µs``, ``1.25 ms`` or ``2.5 s``.
     """
     if us < _MILLISECOND_US:
-        return f"{us:.1f}{_GAP}µs"
+        return f"{us:.1f}{GAP}µs"
     if us < _SECOND_US:
-        return f"{us / _MILLISECOND_US:.2f}{_GAP}ms"
-    return f"{us / _SECOND_US:.1f}{_GAP}s"
+        return f"{us / _MILLISECOND_US:.2f}{GAP}ms"
+    return f"{us / _SECOND_US:.1f}{GAP}s"
 
 
 def size(size_bytes: int) -> str:
@@ -84,15 +84,15 @@ def size(size_bytes: int) -> str:
         Text such as ``512 B`` or ``1.4 MiB``.
     """
     if size_bytes < _KIB:
-        return f"{size_bytes}{_GAP}B"
+        return f"{size_bytes}{GAP}B"
     amount = float(size_bytes)
     for unit in ("KiB", "MiB", "GiB"):
         amount /= _KIB
         if amount < _KIB:
-            return f"{amount:.1f}{_GAP}{unit}"
-    return f"{amount / _KIB:.1f}{_GAP}TiB"
+            return f"{amount:.1f}{GAP}{unit}"
+    return f"{amount / _KIB:.1f}{GAP}TiB"
 
 
 def ratio(part: int | Decimal, whole: int | Decimal) -> str:
     """Return a part of a whole in per cent, one place; a dash where the whole is nothing."""
-    return f"{100 * Decimal(part) / Decimal(whole):.1f}{_GAP}%" if whole else NOTHING
+    return f"{100 * Decimal(part) / Decimal(whole):.1f}{GAP}%" if whole else NOTHING
