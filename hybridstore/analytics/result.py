@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from hybridstore.clock import DAY_US
 from hybridstore.errors import ConfigError, QueryFailed
 from hybridstore.schema.types import moment
 
@@ -20,6 +21,10 @@ _SHOWN_ROWS = 50
 _TEXT_ROWS = 20
 _CELL_WIDTH = 40
 _EXPLAIN = ("explain_key", "explain_value")
+_INTERVAL = [("months", "<i4"), ("days", "<i4"), ("ns", "<i8")]
+"""How Arrow lays out an INTERVAL."""
+_DAYS_MAX = 100_000_000
+"""More do not fit into 64 bits of microseconds."""
 
 
 class Result:
@@ -52,7 +57,7 @@ class Result:
         """Return the answer as Arrow.
 
         Returns:
-            A pyarrow Table: money as decimals, times as timestamp[us, UTC].
+            A pyarrow Table: money as decimals, times as timestamp[us, UTC], lengths of time as duration[us].
         """
         return self._table
 
@@ -86,7 +91,7 @@ class Result:
         """Return the answer as Python values.
 
         Returns:
-            One tuple a row: money as Decimal, times as aware datetimes, integers as int.
+            One tuple a row: money as Decimal, times as aware datetimes, lengths of time as timedelta, integers as int.
         """
         if not self._table.num_columns:
             return [()] * self._table.num_rows
@@ -147,6 +152,8 @@ def _settled_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         raise QueryFailed(
             f"column {name} has a type that Arrow does not know", hint=f"select {name}::VARCHAR"
         )
+    if kind == pa.month_day_nano_interval():
+        return pa.chunked_array([_durations(name, chunk) for chunk in column.chunks], pa.duration("us"))
     if pa.types.is_timestamp(kind) and kind.tz is not None and kind.tz != "UTC":
         return column.cast(pa.timestamp(kind.unit, "UTC"))
     if pa.types.is_decimal(kind) and kind.scale == 0:
@@ -157,6 +164,23 @@ def _settled_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
                 f"column {name} holds an integer of more than 38 digits", hint=f"select {name}::VARCHAR"
             ) from error
     return column
+
+
+def _durations(name: str, chunk: pa.Array) -> pa.Array:
+    """Tell intervals as microseconds, which every reader understands. A day has 24 hours: times are UTC."""
+    import numpy as np
+
+    parts = np.frombuffer(chunk.buffers()[1] or b"", _INTERVAL)[chunk.offset : chunk.offset + len(chunk)]
+    absent = np.asarray(chunk.is_null().to_numpy(zero_copy_only=False), bool)
+    there = parts[~absent]
+    if there["months"].any() or (np.abs(there["days"].astype(np.int64)) > _DAYS_MAX).any():
+        raise QueryFailed(
+            f"column {name} holds intervals of months, which are not all the same length, or of more than "
+            f"{_DAYS_MAX:,} days",
+            hint=f"select {name}::VARCHAR",
+        )
+    lengths_us = parts["days"].astype(np.int64) * DAY_US + parts["ns"] // 1000
+    return pa.array(lengths_us, pa.int64(), mask=absent).cast(pa.duration("us"))
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
@@ -171,7 +195,7 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def plain(value: object) -> str:
-    """Write a value for people: money without exponent and trailing zeros, nothing for NULL.
+    """Write a value for people: money without exponent and trailing zeros, lengths of time as h:mm:ss, NULL as nothing.
 
     Args:
         value: Any value of an answer.
@@ -186,4 +210,9 @@ def plain(value: object) -> str:
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
+    if isinstance(value, timedelta):
+        seconds, fraction_us = divmod(abs(value), timedelta(seconds=1))
+        fraction = f".{fraction_us.microseconds:06}".rstrip("0") if fraction_us else ""
+        sign = "-" if value < timedelta() else ""
+        return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
     return str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def test_a_table_on_a_terminal_says_what_it_leaves_out(
 ) -> None:
     write_result(store.sql("SELECT i FROM range(1001) r(i)"), "table", None)
     assert "1,000 of 1,001 rows" in capsys.readouterr().out
+
+
+def test_lengths_of_time_go_out_in_every_form(
+    store: HybridStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = store.sql("SELECT INTERVAL '1 day 2 hours' AS held")
+    write_result(result, "csv", None)
+    assert capsys.readouterr().out == "held\n26:00:00\n"
+    write_result(result, "json", None)
+    assert capsys.readouterr().out == '[{"held":"P1DT7200S"}]\n'
+    write_result(result, "parquet", tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").column("held").to_pylist() == [timedelta(days=1, hours=2)]
 
 
 def test_markup_in_text_is_text(store: HybridStore, capsys: pytest.CaptureFixture[str]) -> None:

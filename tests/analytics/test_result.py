@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pyarrow as pa
@@ -47,6 +47,39 @@ def test_sums_of_integers_are_exact_up_to_38_digits(store: HybridStore) -> None:
 def test_a_type_that_arrow_does_not_know_says_how_to_get_it(store: HybridStore) -> None:
     with pytest.raises(QueryFailed, match="select huge::VARCHAR"):
         store.sql("SELECT bignum '123456789012345678901234567890123456789012345' AS huge")
+
+
+def test_lengths_of_time_are_told_by_every_form(store: HybridStore) -> None:
+    result = store.sql("""
+        SELECT TIMESTAMPTZ '2026-01-03 00:00:00Z' - TIMESTAMPTZ '2026-01-01 12:00:00.000001Z' AS held,
+            -INTERVAL '25 hours' AS back, NULL::INTERVAL AS nothing, 'x' AS text
+        FROM range(3)
+    """)
+    held = timedelta(days=1, hours=11, minutes=59, seconds=59, microseconds=999_999)
+    assert result.rows() == [(held, timedelta(hours=-25), None, "x")] * 3
+    assert result.arrow().schema.field("held").type == pa.duration("us")
+    assert result.pl()["held"].sum() == 3 * held
+    assert repr(result).splitlines()[1].split() == ["35:59:59.999999", "-25:00:00", "x"]
+    assert "<td>-25:00:00</td>" in result._repr_html_()
+
+
+@pytest.mark.parametrize("rows", [0, 5_000], ids=["none", "several chunks"])
+def test_lengths_of_time_are_those_of_integers(store: HybridStore, rows: int) -> None:
+    result = store.sql(
+        "SELECT CASE WHEN i % 3 <> 0 THEN to_microseconds(i * 7 - 9000) + to_days(i::INT - 2000) END AS length "
+        "FROM range($rows) r(i) ORDER BY i",
+        rows=rows,
+    )
+    assert result.rows() == [
+        (timedelta(days=i - 2000, microseconds=i * 7 - 9000) if i % 3 else None,) for i in range(rows)
+    ]
+
+
+@pytest.mark.parametrize("length", ["1 month", "-1 year", "100000001 days", "-2000000000 days"])
+def test_a_length_that_is_none_says_how_to_get_it(store: HybridStore, length: str) -> None:
+    with pytest.raises(QueryFailed, match="select held::VARCHAR"):
+        store.sql(f"SELECT INTERVAL '{length}' AS held")
+    assert len(store.sql(f"SELECT (INTERVAL '{length}')::VARCHAR AS held")) == 1
 
 
 def test_names_that_occur_twice_are_numbered(store: HybridStore) -> None:
