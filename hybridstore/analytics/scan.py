@@ -100,8 +100,9 @@ def lazy_rows(
         The rows, in no particular order.
     """
     import polars as pl
+    import pyarrow as pa
 
-    empty = pl.from_arrow(arrow_schema(dataset).empty_table())
+    empty = pl.from_arrow(pa.Table.from_batches([], schema=arrow_schema(dataset)))
     assert isinstance(empty, pl.DataFrame)
     options: dict[str, Any] = {
         "schema": empty.schema,

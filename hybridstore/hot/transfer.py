@@ -72,7 +72,11 @@ def read_rows(
             texts, size_bytes = [], 0
     if texts:
         tables.append(_parse(dataset, texts))
-    return pa.concat_tables(tables) if tables else arrow_schema(dataset).empty_table()
+    if (
+        not tables
+    ):  # empty_table() would import pandas where it is installed, which takes longer than a question
+        return pa.Table.from_batches([], schema=arrow_schema(dataset))
+    return pa.concat_tables(tables)
 
 
 def _texts(

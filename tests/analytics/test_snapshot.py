@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -25,6 +28,7 @@ from hybridstore.schema.types import moment
 from hybridstore.store import HybridStore
 from tests.analytics.ticks import FIRST_DAY, SYMBOLS, Tick, archive, make_ticks, notional, record
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 COUNT = "SELECT count(*) FROM market_trades"
 TOTALS = (
     "SELECT symbol, count(*), sum(price), sum(amount), sum(dmul(price, amount)), min(traded_at), max(trade_id)"
@@ -367,3 +371,23 @@ def test_a_commit_between_two_questions_shows_in_the_second(store: HybridStore) 
     assert store.sql(COUNT).rows() == [(0,)]
     store.database.writer.call(insert)
     assert store.sql(COUNT).rows() == [(1,)]
+
+
+def test_a_question_imports_no_library_that_it_does_not_need(tmp_path: Path) -> None:
+    """Arrow looks for pandas on some of its ways: where it is installed, that takes longer than the question."""
+    (tmp_path / "pandas").mkdir()
+    (tmp_path / "pandas" / "__init__.py").write_text(
+        f"open({str(tmp_path / 'imported')!r}, 'w').close()\n__version__ = '9.9.9'\n", encoding="utf-8"
+    )
+    asked = (
+        "import sys; from hybridstore import HybridStore\n"
+        "with HybridStore(sys.argv[1]) as store:\n"
+        "    print(store.sql('SELECT count(*) FROM market_trades').rows())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked, str(tmp_path / "store")],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(REPOSITORY)))},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "[(0,)]\n"), done.stderr
+    assert not (tmp_path / "imported").exists()
