@@ -40,7 +40,7 @@ FIRST_DAY = 20_400
 DAYS_A_FILE = 4
 SEED = 20_261_124
 VWAP = (
-    "SELECT symbol, date_trunc('minute', traded_at) AS minute,"
+    "SELECT symbol, time_bucket(INTERVAL 1 MINUTE, traded_at) AS minute,"
     " sum(price::DOUBLE * amount::DOUBLE) / sum(amount::DOUBLE) AS vwap, sum(amount) AS volume"
     " FROM {trades}{where} GROUP BY ALL ORDER BY ALL"
 )
