@@ -313,16 +313,17 @@ class BackupService:
 
     def _fail(self, error: Exception, field: str = "error") -> None:
         said = f"{type(error).__name__}: {error}"
-        if getattr(self._condition, field) != said:  # once, not ten times a second
-            self._on_error(error)
+        is_new = getattr(self._condition, field) != said  # once, not ten times a second
         changes: dict[str, Any] = {field: said}
-        self._tell(now=True, **changes)
+        self._tell(now=True, **changes)  # first: who hears of it and asks for the status finds it there
+        if is_new:
+            self._on_error(error)
 
     def _tell(self, *, now: bool = False, quietly: bool = False, **changes: Any) -> None:
         with self._telling:
             self._condition = msgspec.structs.replace(self._condition, **changes)
             if quietly or (not now and time.monotonic() < self._told_s + _TELL_EVERY_S):
                 return
-            self._told_s = time.monotonic()
-            if self._repository.base.is_dir():
+            if self._repository.base.is_dir():  # before that nothing was told, and the next who tells does it
+                self._told_s = time.monotonic()
                 write_condition(self._repository.base, self._condition)

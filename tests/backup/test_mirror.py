@@ -206,6 +206,27 @@ def test_what_is_damaged_here_does_not_take_the_place_of_what_is_whole_there(tmp
     assert restored(tmp_path / "fetched", tmp_path / "latest") == bot.live()
 
 
+def test_who_hears_of_a_failure_finds_it_in_the_status(tmp_path: Path, server: ObjectServer) -> None:
+    bot = Bot(tmp_path / "root", server.url)
+    bot.write()
+    bot.manager.create_full()
+    server.fault = lambda _environment: b"nonsense"
+    stop = threading.Event()
+    heard: list[str | None] = []
+    service = BackupService(
+        bot.config, bot.backup, SystemClock(), stop,
+        on_error=lambda _error: heard.append(bot.manager.status()["warning"]), on_gap=lambda _said: None,
+        archives_every_s=0.05,
+    )  # fmt: skip
+    service.start()
+    try:
+        await_that(lambda: bool(heard))
+    finally:
+        stop.set()
+        service.close()
+    assert "the backups need attention" in str(heard[0])
+
+
 def test_a_store_that_does_not_answer_stops_nothing_else(tmp_path: Path, server: ObjectServer) -> None:
     bot = Bot(tmp_path / "root", server.url)
     bot.write()
