@@ -41,10 +41,11 @@ def test_each_operation_is_measured_and_no_book_changes(tmp_path: Path) -> None:
         store.record_balance_update("USDT", 1)
         store.record_fill("BTC/USDT:USDT", "buy", 100, 1)
         before = contents(store)
-        files = {path.name for path in store.root.iterdir()}
+        files = {path.name for path in store.root.iterdir()} | {"logs"}  # where a machine that stalls is noted
         report = store.run_performance_diagnostics()
         after = contents(store)
-        assert {path.name for path in store.root.iterdir()} == files, "the scratch store is gone"
+        found = {path.name for path in store.root.iterdir()} | {"logs"}
+        assert found == files, "the scratch store is gone"
     assert [test["test"] for test in report["tests"]] == TESTS == list(TARGETS_MS) == list(HINTS)
     for test in report["tests"]:
         assert 0 < test["execution_time_ms"] <= test["worst_ms"]
