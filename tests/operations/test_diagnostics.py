@@ -41,7 +41,7 @@ def test_each_operation_is_measured_and_no_book_changes(tmp_path: Path) -> None:
         store.record_balance_update("USDT", 1)
         store.record_fill("BTC/USDT:USDT", "buy", 100, 1)
         before = contents(store)
-        files = {path.name for path in store.root.iterdir()} | {"logs"}  # where a machine that stalls is noted
+        files = {path.name for path in store.root.iterdir()} | {"logs"}  # a stall is noted there
         report = store.run_performance_diagnostics()
         after = contents(store)
         found = {path.name for path in store.root.iterdir()} | {"logs"}
