@@ -52,6 +52,7 @@ class Analytics:
             root, memory_limit=f"{settings.memory_limit_mb}MiB", threads=settings.threads or None
         )
         self._kept = KeptResults(root, settings.result_cache_mb << 20, settings.result_cache_from_ms / 1000)
+        self._none_kept = KeptResults(root, 0, 0)
         self._verifier = FileVerifier(root)
         self._copy = ArrowCopy(database.statements)
         self._leases: list[Lease] = []
@@ -120,13 +121,15 @@ class Analytics:
                 dataset, start=start, end=end, symbol=symbol, account=account, columns=columns
             )
 
-    def snapshot(self, *, as_known_at: object = None) -> Snapshot:
+    def snapshot(self, *, as_known_at: object = None, anew: bool = False) -> Snapshot:
         """Hold one moment over several questions.
 
         Args:
             as_known_at: An earlier moment: an aware datetime, ISO 8601 text with a zone, microseconds, or seconds as
                 ``time.time()`` gives them. Rows are those that were committed up to then, in the versions of then.
                 None means the present.
+            anew: Whether every answer is computed from the rows, also one that was kept: a proof trusts no answer of
+                before.
 
         Returns:
             A context manager that gives the snapshot. As known at an earlier moment, entering it raises InvalidValue
@@ -142,8 +145,9 @@ class Analytics:
             known_us = check_timestamp(as_known_at, "as_known_at")
             hot = EarlierSnapshot(self._database, self._copy, known_us)
         note = self._database.note_query
+        kept = self._none_kept if anew else self._kept
         return Snapshot(
-            self._engine, hot, self._verifier, self._database.registry, self._timeout_s, self._kept, note
+            self._engine, hot, self._verifier, self._database.registry, self._timeout_s, kept, note
         )
 
     def connect(

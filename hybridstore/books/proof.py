@@ -147,7 +147,7 @@ def prove_account(analytics: Analytics, account: str) -> BooksProof:
         NotFound: The beginning of the books was deleted by policy.
     """
     check_name(account, "account")
-    with analytics.snapshot() as snapshot:
+    with analytics.snapshot(anew=True) as snapshot:
         refuse_deleted(snapshot, "prove the books", BOOKS)
         read = _read(snapshot, account)
     sums = Sums(read.positions)

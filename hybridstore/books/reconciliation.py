@@ -87,7 +87,7 @@ def reconcile_account(
     start_us = None if start is None else check_timestamp(start, "start")
     end_us = None if end is None else check_timestamp(end, "end")
     openings = None if opening is None else _openings(opening)
-    with analytics.snapshot() as snapshot:
+    with analytics.snapshot(anew=True) as snapshot:
         refuse_deleted(snapshot, "reconcile", BOOKS, start_us)
         read = _read(snapshot, account, start_us, end_us, given=openings is not None)
     assets = sorted({*read.entries, *read.reports, *(openings or ()), *(read.kept or ())})

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import apsw
 import duckdb
 import pytest
 
@@ -18,7 +19,7 @@ from hybridstore import HybridStore, ManualClock
 from hybridstore.analytics.kept_results import UNSTABLE
 from hybridstore.archive.results import RESULT_AGE_MAX_S, RESULTS, forget_results
 from hybridstore.clock import DAY_US
-from hybridstore.config import CONFIG_NAME
+from hybridstore.config import CONFIG_NAME, DATABASE_NAME
 
 NOW_US = 20_600 * DAY_US
 ASK = "SELECT symbol, sum(amount) AS amount FROM trades WHERE amount > $least GROUP BY symbol ORDER BY symbol"
@@ -183,3 +184,14 @@ def test_results_grow_old_and_an_erasure_takes_them_along(root: Path) -> None:
         assert len(kept(root)) == 1
         store.retention.erase("order_id", "o", reason="law", ordered_by="court", datasets=["trades"])
         assert kept(root) == []
+
+
+def test_a_proof_trusts_no_answer_of_before(root: Path) -> None:
+    with open_store(root) as store:
+        assert store.books.prove().holds
+    assert not kept(root)
+    connection = apsw.Connection(str(root / DATABASE_NAME))  # behind the store's back: no commit of it
+    connection.execute("UPDATE ledger_balances SET amount = '999' WHERE asset = 'BTC'")
+    connection.close()
+    with open_store(root) as store:
+        assert [fault.where for fault in store.books.prove().faults] == ["BTC"]
