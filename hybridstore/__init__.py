@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         BackupError,
         ConfigError,
         Conflict,
+        ExchangeError,
+        ExchangeUnreachable,
         HybridStoreError,
         InvalidValue,
         MoveFailed,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from hybridstore.hot.trade_rows import FillResult, Trade
     from hybridstore.integrations.bases import StorageBackedBalanceManager, StorageBackedPortfolioManager
     from hybridstore.integrations.bridge import StorageIntegrationBridge
+    from hybridstore.integrations.exchange.report import SyncReport
     from hybridstore.integrations.integration import Integration
     from hybridstore.portfolio.summary import PortfolioSummary
     from hybridstore.retention.manager import DataRetentionManager
@@ -85,6 +88,8 @@ __all__ = [
     "Dataset",
     "EquitySnapshot",
     "Event",
+    "ExchangeError",
+    "ExchangeUnreachable",
     "FillResult",
     "FundingResult",
     "GuardReport",
@@ -122,6 +127,7 @@ __all__ = [
     "StoreForked",
     "StoreMoved",
     "Subscription",
+    "SyncReport",
     "SystemClock",
     "Tiering",
     "Trade",
@@ -137,8 +143,8 @@ _ROOMS = {
     "config": "BackupConfig DatabaseConfig RetentionPolicy",
     "errors": (
         "ArchiveCorrupt ArchiveError ArchiveUnreachable BackupCorrupt BackupError ConfigError Conflict "
-        "HybridStoreError InvalidValue MoveFailed NotFound NotRestorable QueryError QueryFailed QueryRefused "
-        "QueryTimeout SchemaMismatch StorageFailure StorageFull "
+        "ExchangeError ExchangeUnreachable HybridStoreError InvalidValue MoveFailed NotFound NotRestorable QueryError "
+        "QueryFailed QueryRefused QueryTimeout SchemaMismatch StorageFailure StorageFull "
         "StoreBusy StoreClosed StoreCorrupt StoreError StoreForked StoreMoved UnknownDataset"
     ),
     "hot.async_subscription": "AsyncSubscription",
@@ -155,6 +161,7 @@ _ROOMS = {
     "hot.trade_rows": "FillResult Trade",
     "integrations.bases": "StorageBackedBalanceManager StorageBackedPortfolioManager",
     "integrations.bridge": "StorageIntegrationBridge",
+    "integrations.exchange.report": "SyncReport",
     "integrations.integration": "Integration",
     "portfolio.summary": "PortfolioSummary",
     "retention.manager": "DataRetentionManager",

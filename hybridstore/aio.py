@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from hybridstore.hot.balance_updates import DEFAULT_ACCOUNT, Moment
 from hybridstore.hot.bot_view import BotView
 from hybridstore.hot.optimizer import QueryOptimizer
 from hybridstore.hot.trade_rows import Trade
+from hybridstore.parts import POLL_S
 from hybridstore.schema.dataset import Dataset
 from hybridstore.sections import MaintenanceMode
 from hybridstore.store import HybridStore
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hybridstore.backup.manager import BackupManager
     from hybridstore.books.async_books import AsyncBooks
     from hybridstore.hot.async_subscription import AsyncSubscription
+    from hybridstore.integrations.exchange.report import SyncReport
     from hybridstore.retention.progress import MoveReport
 
 
@@ -130,6 +132,59 @@ class TradingBotStorageSystem(AsyncDesk):
         from hybridstore.books.async_books import AsyncBooks
 
         return AsyncBooks(lambda: self.store.books)
+
+    async def sync(self, exchange: Any, **wish: Any) -> SyncReport:
+        """Read what an exchange knows of an account into the store. See :meth:`HybridStore.sync`.
+
+        Args:
+            exchange: An exchange object of ``ccxt.async_support`` or ``ccxt.pro`` with ``number = str``; one of plain
+                ``ccxt`` is read in a thread.
+            **wish: markets, since, what, timeframes, account, strategy, bot, overlap_s; see
+                :class:`hybridstore.integrations.exchange.sync.Wish`.
+
+        Returns:
+            Counts by kind, and where rows are missing or sums differ.
+
+        Raises:
+            InvalidValue: The exchange object or an argument cannot be used.
+            ExchangeError: The exchange refused a question, or told rows that cannot be recorded; all others are.
+            ExchangeUnreachable: It does not answer.
+        """
+        from hybridstore.integrations.exchange.sync import sync_exchange_async, wish_of
+
+        return await sync_exchange_async(self, exchange, wish_of(**wish))
+
+    async def follow(
+        self,
+        exchange: Any,
+        *,
+        stop: asyncio.Event | None = None,
+        poll_s: float = POLL_S,
+        on_report: Callable[[SyncReport], object] | None = None,
+        **wish: Any,
+    ) -> None:
+        """Keep reading an exchange until cancelled: what it streams as it comes, and the rest by :meth:`sync`.
+
+        An exchange of ``ccxt.pro`` is watched; it is read again after every break of the connection, and every five
+        minutes. Any other is read every ``poll_s``.
+
+        Args:
+            exchange: An exchange object of ccxt with ``number = str``.
+            stop: Set it to end; None goes on until the task is cancelled.
+            poll_s: How long to wait between two readings of an exchange that does not stream, s.
+            on_report: Called with what each reading brought.
+            **wish: See :meth:`sync`.
+
+        Raises:
+            InvalidValue: The exchange object or an argument cannot be used.
+            ExchangeError: The exchange refused a question, as for a wrong key.
+        """
+        from hybridstore.integrations.exchange.following import follow_exchange_async
+        from hybridstore.integrations.exchange.sync import wish_of
+
+        await follow_exchange_async(
+            self, exchange, wish_of(**wish), stop=stop or asyncio.Event(), poll_s=poll_s, on_report=on_report
+        )
 
     async def get_balance_history(
         self,

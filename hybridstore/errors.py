@@ -24,6 +24,8 @@
     ├── BackupError                 a backup cannot be made or used
     │   ├── BackupCorrupt           a file of a backup is missing, cut or changed
     │   └── NotRestorable           the backups do not hold the moment that was asked for
+    ├── ExchangeError               an exchange refused a question, or answered what cannot be recorded
+    │   └── ExchangeUnreachable     an exchange does not answer
     └── QueryError
         ├── QueryRefused            more than SELECT or EXPLAIN, or a read outside the store
         ├── QueryFailed             the query is wrong (syntax, unknown column)
@@ -168,6 +170,16 @@ class BackupCorrupt(BackupError):
 
 class NotRestorable(BackupError):
     """The backups do not hold the moment that was asked for."""
+
+
+class ExchangeError(HybridStoreError):
+    """An exchange refused a question, or answered something that the store cannot record."""
+
+
+class ExchangeUnreachable(ExchangeError):
+    """An exchange does not answer, or asks to be left alone; the same call goes on where this one stopped."""
+
+    retryable = True
 
 
 class QueryError(HybridStoreError):

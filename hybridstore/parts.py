@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from hybridstore.config import Settings
 from hybridstore.errors import StoreCorrupt
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     from hybridstore.archive.lookup import ArchiveLookup
     from hybridstore.backup.manager import BackupManager
     from hybridstore.books.books import Books
+    from hybridstore.integrations.exchange.report import SyncReport
     from hybridstore.retention.manager import DataRetentionManager
+
+
+POLL_S = 10.0
+"""How long to wait between two readings of an exchange that is followed, s."""
 
 
 class StoreParts(Desk):
@@ -77,6 +83,63 @@ class StoreParts(Desk):
 
             self._backups = BackupManager(self.database.config, self._settings.backup, self.database.clock)
         return self._backups
+
+    def sync(self, exchange: Any, **wish: Any) -> SyncReport:
+        """Read what an exchange knows of an account: orders, fills, funding, transfers, positions, balances.
+
+        It goes on where the last reading stopped. Killed at any moment, the next call brings the same rows: what was
+        recorded is known, what was not is asked for again.
+
+        Args:
+            exchange: An exchange object of ``ccxt`` with ``number = str``.
+            **wish: markets, since, what, timeframes, account, strategy, bot, overlap_s; see
+                :class:`hybridstore.integrations.exchange.sync.Wish`.
+
+        Returns:
+            Counts by kind, and where rows are missing or sums differ.
+
+        Raises:
+            InvalidValue: The exchange object or an argument cannot be used.
+            ExchangeError: The exchange refused a question, or told rows that cannot be recorded; all others are.
+            ExchangeUnreachable: It does not answer.
+        """
+        from hybridstore.integrations.exchange.sync import sync_exchange, wish_of
+
+        return sync_exchange(self, exchange, wish_of(**wish))
+
+    def follow(
+        self,
+        exchange: Any,
+        *,
+        stop: threading.Event | None = None,
+        poll_s: float = POLL_S,
+        on_report: Callable[[SyncReport], object] | None = None,
+        **wish: Any,
+    ) -> None:
+        """Do :meth:`sync` again and again. An exchange that does not answer is asked again later.
+
+        Args:
+            exchange: An exchange object of ``ccxt`` with ``number = str``.
+            stop: Set it from another thread to end; None goes on until an exception, as Ctrl-C.
+            poll_s: How long to wait between two readings, s.
+            on_report: Called with what each brought.
+            **wish: See :meth:`sync`.
+
+        Raises:
+            InvalidValue: The exchange object or an argument cannot be used.
+            ExchangeError: The exchange refused a question, as for a wrong key.
+        """
+        from hybridstore.integrations.exchange.following import follow_exchange
+        from hybridstore.integrations.exchange.sync import wish_of
+
+        follow_exchange(
+            self,
+            exchange,
+            wish_of(**wish),
+            stop=stop or threading.Event(),
+            poll_s=poll_s,
+            on_report=on_report,
+        )
 
     def _offering(self, error: StoreCorrupt) -> StoreCorrupt:
         """Return what to say of a damaged store: also to which moment its backups would take it back."""

@@ -66,7 +66,7 @@ def test_the_text_holds_what_is_known() -> None:
 
 def test_what_may_be_tried_again() -> None:
     again = {kind.__name__ for kind in KINDS if kind.retryable}
-    assert again == {"StoreBusy", "StorageFull", "QueryTimeout", "ArchiveUnreachable"}
+    assert again == {"StoreBusy", "StorageFull", "QueryTimeout", "ArchiveUnreachable", "ExchangeUnreachable"}
 
 
 def test_errors_are_also_what_python_calls_them() -> None:

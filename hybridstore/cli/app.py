@@ -34,6 +34,7 @@ COMMANDS = {
     "themselves.",
     "verify": "Prove store, manifest, archived files and audit log. Exit code 1: something is wrong; everything is "
     "named.",
+    "sync": "Read what an exchange knows of an account; exit code 1: rows are missing or refused, or sums differ.",
     "run": "Move rows that are old enough into their archives: once, or as a service.",
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
