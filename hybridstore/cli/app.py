@@ -19,6 +19,7 @@ app = cyclopts.App(
 COMMANDS = {
     "demo": "Trade on paper over a market, move the history into Parquet, and show that no total changed.",
     "status": "Show the condition of a store: tiers, rows, sizes, warnings.",
+    "doctor": "Examine a store and explain each problem and its remedy. Exit code 1: there are errors.",
     "query": "Ask one SQL question over hot rows and every archive, in one snapshot; Ctrl-C cancels it.",
     "shell": "Ask questions, one after the other; each sees one moment of the whole store.",
     "duckdb_init": "Write this moment of the store into a folder that any DuckDB reads, with the SQL it begins with.",
