@@ -37,6 +37,7 @@ COMMANDS = {
     "themselves.",
     "verify": "Prove store, manifest, archived files and audit log. Exit code 1: something is wrong; everything is "
     "named.",
+    "metrics": "Print the figures of a store once, in the text format of Prometheus.",
     "run": "Move rows that are old enough into their archives: once, or as a service.",
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
