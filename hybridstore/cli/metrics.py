@@ -28,7 +28,7 @@ def metrics(
 
     observer = Observer(load_settings(existing_root(root)))
     try:
-        content, _ = exposition(observer)
+        content, _ = exposition(observer.figures())
     finally:
         observer.close()
     if output is None:

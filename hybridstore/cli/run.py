@@ -29,6 +29,10 @@ def run(
             help="Answer /health and /metrics on this port meanwhile. Default: the configuration's, else not."
         ),
     ] = None,
+    metrics_host: Annotated[
+        str | None,
+        Parameter(help="Address to listen on for that. Default: the configuration's, else 127.0.0.1."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Move rows that are old enough into their archives: once, or as a service."""
@@ -42,4 +46,5 @@ def run(
         wait=wait,
         json=json,
         metrics_port=metrics_port,
+        metrics_host=metrics_host,
     )

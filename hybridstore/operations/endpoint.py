@@ -14,12 +14,13 @@ from typing import Any
 
 from hybridstore.config import Settings
 from hybridstore.errors import ConfigError, HybridStoreError, StorageFailure
-from hybridstore.operations.figures import Observer
+from hybridstore.operations.figures import Figure, Observer
 from hybridstore.operations.metrics import exposition
 from hybridstore.reports.plain import json_text
 
 _PATIENCE_S = 10.0
 """A client that says nothing for so long is hung up on; else it would hold a thread for ever."""
+_ACCEPTS_MAX = 8
 _NAMES_OF_HERE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -33,6 +34,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, observer: Observer) -> None:
         self.observer = observer
+        self._written: dict[str, tuple[list[Figure], tuple[bytes, str]]] = {}
         self.is_local = _is_loopback(host)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
@@ -45,6 +47,18 @@ class _Server(ThreadingHTTPServer):
         self.socket.bind(socket_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(socket_address[0]), self.server_address[1]
+
+    def written(self, accept: str) -> tuple[bytes, str]:
+        """Return the figures as text, written once as long as they are the same."""
+        figures = self.observer.figures()
+        kept = self._written.get(accept)
+        if kept is not None and kept[0] is figures:
+            return kept[1]
+        written = exposition(figures, accept)
+        if len(self._written) >= _ACCEPTS_MAX:  # else who sends another one each time would fill the memory
+            self._written.clear()
+        self._written[accept] = figures, written
+        return written
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is no error of ours."""
@@ -93,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _metrics(self) -> None:
         try:
-            content, kind = exposition(self.server.observer, self.headers.get("Accept", ""))
+            content, kind = self.server.written(self.headers.get("Accept", ""))
         except ConfigError as error:
             self._answer(HTTPStatus.NOT_IMPLEMENTED, f"{error}\n")
             return

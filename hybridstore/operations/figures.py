@@ -156,23 +156,13 @@ class Observer:
             self._let_go()
 
     def figures(self) -> list[Figure]:
-        """Read every figure.
+        """Read every figure, at most once a second: who asks more often gets the same list again.
 
         Returns:
             In the order of the catalogue; only those that could be read.
         """
         with self._lock:
-            try:
-                found = self._read()
-            except (HybridStoreError, OSError):
-                self._let_go()
-                found = {"hybridstore_up": 0.0}
-        found["hybridstore_build_info"] = {_build(): 1.0}
-        return [
-            Figure(name, value if isinstance(value, dict) else {"": value})
-            for name in CATALOGUE
-            if (value := found.get(name)) is not None
-        ]
+            return self._once("figures", QUICK_S, self._read_or_down)
 
     def health(self) -> Health:
         """Say whether the store is well enough to be relied on.
@@ -200,6 +190,19 @@ class Observer:
         return Health("failing" if reasons else "ok", tuple(reasons), tuple(warnings), told)
 
     # -- readings, each with the lock held ------------------------------------------------------------------------
+
+    def _read_or_down(self) -> list[Figure]:
+        try:
+            found = self._read()
+        except (HybridStoreError, OSError):
+            self._let_go()
+            found = {"hybridstore_up": 0.0}
+        found["hybridstore_build_info"] = {_BUILD: 1.0}
+        return [
+            Figure(name, value if isinstance(value, dict) else {"": value})
+            for name in CATALOGUE
+            if (value := found.get(name)) is not None
+        ]
 
     def _read(self) -> dict[str, Any]:
         seq, ts_us = self._position()
@@ -346,3 +349,6 @@ def _build() -> str:
     except PackageNotFoundError:  # run from a folder
         own = "unknown"
     return f"hybridstore {own}, Python {platform.python_version()}, SQLite {sqlite_versions().name}"
+
+
+_BUILD = _build()

@@ -35,6 +35,7 @@ def run_foreground(
     wait: bool = True,
     json: bool = False,
     metrics_port: int | None = None,
+    metrics_host: str | None = None,
 ) -> None:
     """Maintain a store, telling what is done, until SIGTERM or Ctrl-C.
 
@@ -46,6 +47,7 @@ def run_foreground(
         wait: Where another process maintains the store: wait for its end.
         json: Tell in JSON lines.
         metrics_port: Answer ``/health`` and ``/metrics`` there meanwhile; None means the configuration's port.
+        metrics_host: The address to listen on; None means the configuration's.
 
     Raises:
         ConfigError: A port is given with ``once``, which answers to nobody.
@@ -53,7 +55,7 @@ def run_foreground(
     """
     if once and metrics_port:
         raise ConfigError("--metrics-port with --once", hint="hybridstore metrics prints the figures once")
-    settings = _settings(root, interval_s, metrics_port)
+    settings = _settings(root, interval_s, metrics_port, metrics_host)
     now_us = None if now is None else check_timestamp(now, "now")
     errors = Console(stderr=True)
     with obey_signals() as stop, _teller(json=json) as (on_report, progress):
@@ -84,11 +86,16 @@ def _tell_failed(written: ReportsWritten, errors: Console) -> None:
         )
 
 
-def _settings(root: Path, interval_s: float | None, metrics_port: int | None) -> Settings:
+def _settings(
+    root: Path, interval_s: float | None, metrics_port: int | None, metrics_host: str | None
+) -> Settings:
     settings = load_settings(root)
-    if metrics_port is not None:
-        metrics = msgspec.structs.replace(settings.metrics, port=metrics_port)
-        settings = msgspec.structs.replace(settings, metrics=metrics)
+    metrics = msgspec.structs.replace(
+        settings.metrics,
+        port=settings.metrics.port if metrics_port is None else metrics_port,
+        host=settings.metrics.host if metrics_host is None else metrics_host,
+    )
+    settings = msgspec.structs.replace(settings, metrics=metrics)
     if interval_s is None:
         return settings
     maintenance = msgspec.structs.replace(settings.maintenance, interval_s=interval_s)

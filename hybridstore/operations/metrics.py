@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from hybridstore.errors import ConfigError
-from hybridstore.operations.figures import CATALOGUE, Observer
+from hybridstore.operations.figures import CATALOGUE, Figure
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -18,11 +18,11 @@ class StoreCollector:
     """Gives the figures of a store to a registry of prometheus_client.
 
     Args:
-        observer: Reads them.
+        read: Reads them, as an Observer does.
     """
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, read: Callable[[], Iterable[Figure]]) -> None:
+        self._read = read
 
     def describe(self) -> list[Metric]:
         """Say nothing beforehand: to register reads nothing.
@@ -40,7 +40,7 @@ class StoreCollector:
         """
         from prometheus_client.core import GaugeMetricFamily
 
-        for figure in self._observer.figures():
+        for figure in self._read():
             about = CATALOGUE[figure.name]
             family = GaugeMetricFamily(figure.name, about.means, labels=[about.label] if about.label else [])
             for label, value in sorted(figure.samples.items()):
@@ -48,11 +48,11 @@ class StoreCollector:
             yield family
 
 
-def exposition(observer: Observer, accept: str = "") -> tuple[bytes, str]:
-    """Return every figure as Prometheus reads it.
+def exposition(figures: Iterable[Figure], accept: str = "") -> tuple[bytes, str]:
+    """Return figures as Prometheus reads them.
 
     Args:
-        observer: Reads them.
+        figures: As an Observer reads them.
         accept: What the reader understands, as its Accept header says.
 
     Returns:
@@ -67,6 +67,6 @@ def exposition(observer: Observer, accept: str = "") -> tuple[bytes, str]:
     except ImportError as error:
         raise ConfigError("metrics need prometheus_client, which is not installed", hint=INSTALL) from error
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StoreCollector(observer))
+    registry.register(StoreCollector(lambda: figures))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type

@@ -119,6 +119,7 @@ def test_every_figure_is_read_and_right(root: Path) -> None:
         store.record_balance_update("ETH", 1)
         time.sleep(1.1)
         assert figures(observer)["hybridstore_commit_seq"][""] > status["commit_seq"]
+        assert observer.figures() is observer.figures(), "who asks more often costs no read"
         observer.close()
         assert figures(observer)["hybridstore_up"] == {"": 0}, "who asks late opens nothing again"
 
@@ -129,6 +130,7 @@ def test_what_must_never_be_is_counted_and_proven_once_a_minute(root: Path) -> N
         assert sum(figures(observer)["hybridstore_invariant_violations"].values()) == 0
         assert observer.health().state == "ok"
         seeding.archived(root).unlink()
+        observer._kept.pop("figures")
         assert sum(figures(observer)["hybridstore_invariant_violations"].values()) == 0, (
             "it was proven just now"
         )
@@ -240,7 +242,7 @@ def test_without_prometheus_client_health_works_and_metrics_say_what_to_install(
     assert "pip install 'hybridstore[metrics]'" in text
     observer = Observer(load_settings(root, {}))
     with pytest.raises(ConfigError, match="prometheus_client"):
-        exposition(observer)
+        exposition(observer.figures())
     observer.close()
 
 
