@@ -137,7 +137,11 @@ def test_show_tells_where_each_value_came_from_and_no_secret(
     code, out, _ = run("config", "show")
     assert code == 0
     assert "HYBRIDSTORE_ROOT" in out.replace("\n", "")
-    assert "secret" not in out
+    monkeypatch.setenv("HYBRIDSTORE_DATABASE_PATH", str(root / "other.db"))
+    code, out, _ = run("config", "show", "--json")
+    (one,) = [one for one in json.loads(out) if one["name"] == "database_path"]
+    assert (one["value"], one["where"]) == (str(root / "other.db"), "HYBRIDSTORE_DATABASE_PATH")
+    assert "key:secret" not in out
     assert "hidden" not in out
 
 

@@ -12,7 +12,6 @@ from rich.markup import escape
 
 from hybridstore.cli.options import Json, Root
 from hybridstore.cli.printing import write_text
-from hybridstore.config import default_root
 from hybridstore.errors import NotFound
 from hybridstore.reports.plain import json_text
 
@@ -21,7 +20,7 @@ def show(*, root: Root = None, json: Json = False) -> None:
     """Show every setting in use and where it came from: argument, environment, file or default."""
     from hybridstore.operations.settings_told import explain
 
-    found = explain(root or default_root(), dict(os.environ), is_argument=root is not None)
+    found = explain(root, dict(os.environ))
     if json:
         write_text(json_text(found), None)
         return

@@ -41,7 +41,7 @@ def doctor(
     """Examine a store and explain each problem and its remedy. Exit code 1: there are errors."""
     from hybridstore.operations.doctor import examine_store
 
-    folder = root or default_root()
+    folder = (root or default_root()).absolute()
     asks = fix and not yes and not json and sys.stdin.isatty()
     with Console(stderr=True).status("examining ...") if not asks and not json else nullcontext() as shown:
         found = examine_store(

@@ -122,9 +122,11 @@ class _Doctor:
         self._treat(self._examine(INSIDE_FOLDER, self._case), fix=fix, agree=agree)
         if self._has_error("root-unusable", "restore-interrupted", "sqlite-old"):
             return
-        seen = self._examine((database.check_file,), self._case)
-        self._treat(seen, fix=fix, agree=agree)
-        if not seen or all(one.finding.severity == "note" for one in seen):
+        told = len(self.findings)
+        self._treat(self._examine((database.check_file,), self._case), fix=fix, agree=agree)
+        if all(
+            one.severity == "note" for one in self.findings[told:]
+        ):  # what cannot be looked at is not opened either
             self._open(fix=fix, agree=agree)
 
     def _open(self, *, fix: bool, agree: Agree) -> None:
@@ -138,13 +140,16 @@ class _Doctor:
         except HybridStoreError as error:
             self.findings.append(database.told_of(error).finding)
             return
+        except Exception as error:  # noqa: BLE001  as in any check
+            self._tell_failed("open", error)
+            return
         try:
             self.is_opened = True
             self._guarded("own_datasets", lambda: adopt_new_datasets(store))
             found = self._examine(STORED, self._case._replace(store=store))
             self._treat(found, fix=fix, agree=agree)
         finally:
-            store.shutdown()
+            self._guarded("close", store.shutdown)
 
     def _examine(self, checks: Iterable[Check], case: Case) -> list[Ailment]:
         found: list[Ailment] = []
@@ -160,10 +165,13 @@ class _Doctor:
         try:
             return work()
         except Exception as error:  # noqa: BLE001  whatever a damaged store makes of a check: told, and the next made
-            what = f"{name}: {type(error).__name__}: {error}"
-            remedy = "see to the other findings first, then run hybridstore doctor again"
-            self.findings.append(ailment("check-failed", what, remedy).finding)
+            self._tell_failed(name, error)
             return None
+
+    def _tell_failed(self, name: str, error: Exception) -> None:
+        what = f"{name}: {type(error).__name__}: {error}"
+        remedy = "see to the other findings first, then run hybridstore doctor again"
+        self.findings.append(ailment("check-failed", what, remedy).finding)
 
     def _treat(self, found: Iterable[Ailment], *, fix: bool, agree: Agree) -> None:
         for finding, repair in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from hybridstore.reports.plain import json_text
 _PATIENCE_S = 10.0
 """A client that says nothing for so long is hung up on; else it would hold a thread for ever."""
 _ACCEPTS_MAX = 8
+_CREDENTIALS = re.compile(r"(://)[^/@\s\"]+@")
+"""User and password of a URL, which an error may name."""
 _NAMES_OF_HERE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -103,7 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _health(self) -> None:
         health = self.server.observer.health()
         status = HTTPStatus.OK if health.state == "ok" else HTTPStatus.SERVICE_UNAVAILABLE
-        self._answer(status, json_text(health._asdict()), "application/json")
+        told = _CREDENTIALS.sub(r"\1***@", json_text(health._asdict()))
+        self._answer(status, told, "application/json")
 
     def _metrics(self) -> None:
         try:

@@ -268,7 +268,7 @@ class Observer:
 
     def _count_violations(self) -> dict[str, float]:
         store = self._opened()
-        case = Case(store.root, self._settings, {}, thorough=False, store=store)
+        case = Case(store.root, self._settings, {}, thorough=False, store=store, asks_objects=False)
         counts = dict.fromkeys(INVARIANTS, 0.0)
         for check in INVARIANT_CHECKS:
             try:

@@ -229,6 +229,7 @@ class Case(NamedTuple):
         environment: The environment variables.
         thorough: Whether to read every archived file, every page and every backup.
         store: The open store; None while it is looked at from outside.
+        asks_objects: Whether to ask an object store for each file that lies there, which costs time and money.
     """
 
     root: Path
@@ -236,6 +237,7 @@ class Case(NamedTuple):
     environment: dict[str, str]
     thorough: bool
     store: DatabaseManager | None = None
+    asks_objects: bool = True
 
     @property
     def database(self) -> DatabaseManager:

@@ -18,6 +18,7 @@ from hybridstore.config import (
     ENVIRONMENT_PREFIX,
     RetentionPolicy,
     Settings,
+    default_root,
     load_settings,
 )
 from hybridstore.records import Record
@@ -137,13 +138,12 @@ def _toml(value: object) -> str:
     return str(value)
 
 
-def explain(root: Path, environment: Mapping[str, str], *, is_argument: bool) -> list[Setting]:
+def explain(root: Path | None, environment: Mapping[str, str]) -> list[Setting]:
     """Say which settings a store is opened with, and where each came from.
 
     Args:
-        root: The store's folder.
+        root: The store's folder, given as an argument; None: nobody said which.
         environment: The environment variables.
-        is_argument: Whether the folder was given as an argument.
 
     Returns:
         Every setting, in the order of the file; policies last, one entry each.
@@ -152,7 +152,7 @@ def explain(root: Path, environment: Mapping[str, str], *, is_argument: bool) ->
         ConfigError: The configuration cannot be read.
     """
     settings = load_settings(root, environment)
-    path = config_path(root, environment)
+    path = config_path(root or default_root(), environment)
     content = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found: list[Setting] = []
     for section, kind in sections().items():
@@ -160,8 +160,8 @@ def explain(root: Path, environment: Mapping[str, str], *, is_argument: bool) ->
         for name in kind.__struct_fields__:
             value = _masked(getattr(getattr(settings, section), name))
             source, where = _source(section, name, environment, content, path)
-            if name == "database_path" and section == "database":  # the root decides, whatever else is said
-                source, where = _source_of_root(environment, is_argument=is_argument)
+            if name == "database_path":
+                source, where = _source_of_root(root, environment, (source, where))
             found.append(Setting(section, name, value, source, where, told[name]))
     return found + [
         Setting("retention", policy.name, msgspec.to_builtins(policy), "file", str(path), "")
@@ -192,12 +192,15 @@ def _source(
     return "default", None
 
 
-def _source_of_root(environment: Mapping[str, str], *, is_argument: bool) -> tuple[Source, str | None]:
-    if is_argument:
+def _source_of_root(
+    root: Path | None, environment: Mapping[str, str], found: tuple[Source, str | None]
+) -> tuple[Source, str | None]:
+    """Say what gave the path of the database: the folder decides where it was given as an argument."""
+    if root is not None:
         return "argument", "--root"
-    if environment.get(_ROOT_VARIABLE):
+    if found[0] == "default" and environment.get(_ROOT_VARIABLE):
         return "environment", _ROOT_VARIABLE
-    return "default", None
+    return found
 
 
 def _masked(value: Any) -> Any:

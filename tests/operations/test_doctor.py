@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -347,3 +350,68 @@ def test_a_bot_that_has_the_store_open_goes_on(root: Path) -> None:
         assert all(one["state"] != "alarm" for one in store.get_system_status()["guards"])
     with HybridStore(root) as store:
         assert store.sql("SELECT balance FROM balances WHERE asset = 'ETH'").rows()[0][0] == 8
+
+
+# -- whatever is damaged -------------------------------------------------------------------------------------------
+
+
+def damage(root: Path, rng: random.Random) -> str:
+    """Do something to a file of a store that no program of ours would do; return what."""
+    path = rng.choice(sorted(one for one in root.rglob("*") if one.is_file()))
+    size = path.stat().st_size
+    how = rng.choice(("flip", "flip", "flip", "cut", "empty", "remove", "rubbish", "folder"))
+    if how == "flip" and size:
+        for _ in range(rng.choice((1, 1, 20))):
+            seeding.flip(path, rng.randrange(size))
+    elif how == "cut" and size:
+        os.truncate(path, rng.randrange(size))
+    elif how == "empty":
+        os.truncate(path, 0)
+    elif how == "rubbish":
+        path.write_bytes(rng.randbytes(rng.choice((1, 300, 9_000))))
+    else:
+        path.unlink()
+        if how == "folder":
+            path.mkdir()
+    return f"{how} {path.relative_to(root)}"
+
+
+def examine_damaged(well: Path, tmp_path: Path, rng: random.Random, times: int) -> None:
+    for number in range(times):
+        root = Path(shutil.copytree(well, tmp_path / f"store-{number}"))
+        done = [damage(root, rng) for _ in range(rng.choice((1, 1, 2, 5)))]
+        print(number, done)
+        found = examine(root, thorough=number % 4 == 0, fix=number % 3 == 0)
+        assert all(one.code in KINDS for one in found.findings), done
+        shutil.rmtree(root)
+
+
+def test_no_damage_makes_it_fail(well: Path, tmp_path: Path, rng: random.Random) -> None:
+    examine_damaged(well, tmp_path, rng, 24)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+def test_no_damage_makes_it_fail_long(well: Path, tmp_path: Path, rng: random.Random) -> None:
+    examine_damaged(well, tmp_path, rng, 1_500)
+
+
+def test_a_bot_that_commits_all_the_while_has_lost_nothing(root: Path) -> None:
+    over = threading.Event()
+
+    def work() -> None:
+        with HybridStore(root) as store:
+            number = 0
+            while not over.is_set():
+                number += 1
+                store.record_balance_update("ETH", number, 0, "websocket")
+
+    bot = threading.Thread(target=work)
+    bot.start()
+    try:
+        for _ in range(6):
+            time.sleep(0.3)  # the watermark is written once a second
+            assert "commits-lost" not in codes(examine(root, thorough=False))
+    finally:
+        over.set()
+        bot.join()

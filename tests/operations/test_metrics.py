@@ -318,3 +318,20 @@ def test_the_textfile_is_replaced_whole(
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         MetricsConfig(**wrong)
+
+
+def test_health_names_no_credentials(root: Path, endpoint: Endpoint) -> None:
+    seeding.write_condition(root, last_error="ArchiveUnreachable: s3://key:secret@bucket/bot does not answer")
+    status, text, _ = ask(endpoint.address[1], "/health")
+    assert status == 503
+    assert "s3://***@bucket/bot does not answer" in text
+    assert "secret" not in text
+
+
+def test_invariants_ask_no_object_store(root: Path) -> None:
+    seeding.execute(root, "UPDATE archive_files SET url = 's3://nowhere/bot', offloaded_at = 1")
+    observer = Observer(load_settings(root, {}))
+    begun_s = time.monotonic()
+    assert figures(observer)["hybridstore_invariant_violations"]["archive-missing"] == 0
+    assert time.monotonic() - begun_s < 5
+    observer.close()

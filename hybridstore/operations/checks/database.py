@@ -6,7 +6,7 @@ from hybridstore.config import CONFIG_NAME
 from hybridstore.errors import HybridStoreError, SchemaMismatch, StoreBusy, StoreCorrupt
 from hybridstore.hot.inspection import Inspection, inspect_database
 from hybridstore.hot.schema_manager import SchemaManager
-from hybridstore.hot.watermark import Loss, Watermark
+from hybridstore.hot.watermark import Loss, Position, Watermark
 from hybridstore.named_sql import load_named_sql
 from hybridstore.operations.findings import Ailment, Case, ailment
 from hybridstore.retention.verification import page_problems
@@ -35,11 +35,12 @@ def check_file(case: Case) -> list[Ailment]:
             f"restore a backup: hybridstore backup list; where there was none: hybridstore init {case.root}"
         )
         return [ailment("database-empty", f"{path} has no content", remedy)]
+    reached = Watermark(case.root).read()  # first: others may commit meanwhile
     try:
         inspection = inspect_database(case.settings.database, load_named_sql("hybridstore.hot"))
     except HybridStoreError as error:
         return [told_of(error)]
-    return [*_schema(inspection), *_losses(case, inspection)]
+    return [*_schema(inspection), *_losses(case, inspection, reached)]
 
 
 def told_of(error: HybridStoreError) -> Ailment:
@@ -81,10 +82,9 @@ def _schema(inspection: Inspection) -> list[Ailment]:
     return []
 
 
-def _losses(case: Case, inspection: Inspection) -> list[Ailment]:
+def _losses(case: Case, inspection: Inspection, reached: Position | None) -> list[Ailment]:
     """Compare what the database holds with what is known outside it, before anything is copied over what is left."""
-    watermark, now = Watermark(case.root), inspection.position
-    reached, told = watermark.read(), []
+    now, told = inspection.position, []
     if reached is not None and now is not None and (reached.mark != now.mark or reached.seq > now.seq):
         other = "" if reached.mark == now.mark else " of another store"
         what = (
@@ -99,7 +99,7 @@ def _losses(case: Case, inspection: Inspection) -> list[Ailment]:
                 "backup restore latest --in-place",
             )
         )
-    return told + [_lost(loss) for loss in watermark.losses()]
+    return told + [_lost(loss) for loss in Watermark(case.root).losses()]
 
 
 def _lost(loss: Loss) -> Ailment:

@@ -75,9 +75,10 @@ def check_permissions(case: Case) -> list[Ailment]:
 
 def _make_private(path: Path, mode: int) -> str:
     path.chmod(mode)
-    for beside in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        with suppress(OSError):
-            beside.chmod(mode)
+    if mode == PRIVATE_FILE_MODE:  # the database's log and its index have what it had when they were made
+        for end in ("-wal", "-shm"):
+            with suppress(OSError):
+                path.with_name(f"{path.name}{end}").chmod(mode)
     return f"{path} has mode {mode:o}"
 
 
