@@ -37,13 +37,6 @@ from tests.operations import seeding
 HERE = "127.0.0.1"
 
 
-@pytest.fixture(scope="session")
-def well(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("watched") / "store"
-    seeding.build(root)
-    return root
-
-
 @pytest.fixture
 def root(well: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(well, tmp_path / "store"))
