@@ -58,7 +58,12 @@ def check_clock(case: Case) -> list[Ailment]:
 def check_guards(case: Case) -> list[Ailment]:
     """Ask the guards of the open store."""
     return [
-        ailment(_CODES[report.guard], report.message, report.remedy)
+        ailment(
+            _CODES[report.guard],
+            report.message,
+            report.remedy,
+            severity="error" if report.state == "alarm" else "warning",
+        )
         for report in case.database.guards()
         if report.state != "ok" and report.guard in _CODES
     ]
