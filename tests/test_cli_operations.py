@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -270,3 +271,26 @@ def test_doctor_ends_with_1_where_there_are_errors(root: Path, tmp_path: Path, r
     assert code == 1
     assert "error root-missing" in out
     assert "the store was not opened" in out
+
+
+class Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "is_done"), [("n\n", False), ("\n", False), ("y\n", True)])
+def test_on_a_terminal_each_repair_is_asked_for(
+    root: Path,
+    run: Run,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    is_done: bool,  # noqa: FBT001  of a table
+) -> None:
+    (root / ".reserve").unlink()
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    code, out, _ = run("doctor", "--root", str(root), "--quick", "--fix")
+    assert code == 0
+    assert "set 1 MiB aside? [y/N]" in out
+    assert (root / ".reserve").exists() == is_done

@@ -64,7 +64,7 @@ def doctor(
 def _ask(finding: Finding) -> bool:
     console = Console()
     console.print(f"{finding.code}: {escape(finding.found)}", highlight=False, soft_wrap=True)
-    return console.input(f"{escape(finding.fix or '')}? [y/N] ").strip().lower() in {"y", "yes"}
+    return console.input(f"{finding.fix}? [y/N] ", markup=False).strip().lower() in {"y", "yes"}
 
 
 def _print(found: Examination, console: Console, *, fix: bool) -> None:
