@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -114,13 +115,27 @@ def test_a_process_that_hangs_is_told(root: Path) -> None:
         assert codes(examine(root)) == {"maintenance-late"}
 
 
-def test_an_object_store_that_does_not_answer_is_told(root: Path, tmp_path: Path) -> None:
+def test_an_object_that_is_gone_and_a_store_that_does_not_answer_are_told_apart(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore", reason="obstore is not installed")
     (tmp_path / "objects").mkdir()
-    seeding.execute(
-        root, f"UPDATE archive_files SET url = 'file://{tmp_path}/objects', offloaded_at = {seeding.now_us()}"
-    )
-    assert codes(examine(root)) <= {"archive-damaged", "archive-unreachable", "audit-broken"}
-    assert codes(examine(root, thorough=False)) <= {"archive-damaged", "archive-unreachable", "audit-broken"}
+    url = f"file://{(tmp_path / 'objects').as_posix()}"
+    seeding.execute(root, f"UPDATE archive_files SET url = '{url}', offloaded_at = {seeding.now_us()}")
+    for thorough in (True, False):
+        found = examine(root, thorough=thorough)
+        assert codes(found) == {"archive-damaged"}
+        assert "no such object" in only(found, "archive-damaged").found
+    with socket.socket() as one:  # a port that nobody listens on
+        one.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{one.getsockname()[1]}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+        seeding.execute(root, "UPDATE archive_files SET url = 's3://nowhere/bot'")
+        found = examine(root, thorough=False)
+    assert codes(found) == {"archive-unreachable"}
+    assert found.is_well, "it may answer again"
 
 
 def test_a_check_that_cannot_be_made_is_a_finding_and_the_others_are_made(root: Path) -> None:
