@@ -33,6 +33,7 @@ ORDER = (
     "contention",
     "reads_under_load",
     "reads_beside_analyst",
+    "scrapes",
 )
 """What runs when nothing is named, cheapest first."""
 

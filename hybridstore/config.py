@@ -1,8 +1,8 @@
 """Settings: an argument wins over the environment, the environment over the TOML file, the file over the default.
 
 The file is ``<root>/hybridstore.toml`` or what ``HYBRIDSTORE_CONFIG`` names, with the tables ``[database]``,
-``[backup]``, ``[maintenance]``, ``[portfolio]``, ``[analytics]``, ``[report]`` and ``[[retention]]``. Every database
-setting can also be given as ``HYBRIDSTORE_<NAME>``, for example ``HYBRIDSTORE_CACHE_SIZE_MB=256``;
+``[backup]``, ``[maintenance]``, ``[portfolio]``, ``[analytics]``, ``[report]``, ``[metrics]`` and ``[[retention]]``.
+Every database setting can also be given as ``HYBRIDSTORE_<NAME>``, for example ``HYBRIDSTORE_CACHE_SIZE_MB=256``;
 ``HYBRIDSTORE_MAINTENANCE`` is the mode of the maintenance. A key that is not known is an error, not a comment.
 """
 
@@ -22,6 +22,7 @@ from hybridstore.sections import (
     AnalyticsConfig,
     MaintenanceConfig,
     MaintenanceMode,
+    MetricsConfig,
     PortfolioConfig,
     ReportConfig,
 )
@@ -284,6 +285,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         portfolio: The portfolio's figures.
         analytics: Questions over all tiers.
         report: Reports that the maintenance process writes.
+        metrics: Where the maintenance process tells how it goes.
     """
 
     database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
@@ -293,6 +295,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     portfolio: PortfolioConfig = msgspec.field(default_factory=PortfolioConfig)
     analytics: AnalyticsConfig = msgspec.field(default_factory=AnalyticsConfig)
     report: ReportConfig = msgspec.field(default_factory=ReportConfig)
+    metrics: MetricsConfig = msgspec.field(default_factory=MetricsConfig)
 
 
 def load_settings(root: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

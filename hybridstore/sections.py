@@ -12,6 +12,7 @@ from hybridstore.live_settings import check_least, check_types
 MaintenanceMode = Literal["auto", "off"]
 """Whether a store that is open starts and watches its maintenance process."""
 DEFAULT_BASE_CURRENCY = "USDT"
+_PORT_MAX = 65_535
 
 
 class MaintenanceConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +81,29 @@ class AnalyticsConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
         check_types(self)
         least = {"memory_limit_mb": 64, "threads": 0, "timeout_s": 0, "result_cache_mb": 0}
         check_least(self, {**least, "result_cache_from_ms": 0})
+
+
+class MetricsConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Settings of the endpoint that tells how a store is doing; the process that maintains it answers there.
+
+    Attributes:
+        port: TCP port of ``/health`` and ``/metrics``; 0 answers nowhere.
+        host: Address to listen on. What it tells is not secret to whoever can reach it: think before you change it.
+    """
+
+    port: int = 0
+    host: str = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        check_types(self)
+        check_least(self, {"port": 0})
+        if self.port > _PORT_MAX:
+            raise ConfigError(f"port={self.port!r}", hint=f"it must be at most {_PORT_MAX}")
+        if not self.host or self.host != self.host.strip():
+            raise ConfigError(
+                f"host={self.host!r}", hint="give an address of this machine, for example 127.0.0.1"
+            )
 
 
 class ReportConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

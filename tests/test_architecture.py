@@ -22,7 +22,7 @@ MODULES_MAX = 40
 all of the standard library but itself)."""
 
 CLOCK_CALLS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"}
-OPTIONAL = {"pandas", "obstore"}
+OPTIONAL = {"pandas", "obstore", "prometheus_client"}
 """pandas: imported only to hand out its own kind of result to somebody who has it; obstore: an extra."""
 
 IMPURE_NAMES = {"SystemClock", "default_root", "load_settings"}

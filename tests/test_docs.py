@@ -23,7 +23,13 @@ from hybridstore.errors import ConfigError
 from hybridstore.schema.arrow import arrow_schema
 from hybridstore.schema.markdown import SQL_TYPES, reference
 from hybridstore.schema.registry import Registry
-from hybridstore.sections import AnalyticsConfig, MaintenanceConfig, PortfolioConfig, ReportConfig
+from hybridstore.sections import (
+    AnalyticsConfig,
+    MaintenanceConfig,
+    MetricsConfig,
+    PortfolioConfig,
+    ReportConfig,
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
@@ -184,6 +190,7 @@ def test_every_setting_is_documented() -> None:
         *PortfolioConfig.__struct_fields__,
         *AnalyticsConfig.__struct_fields__,
         *ReportConfig.__struct_fields__,
+        *MetricsConfig.__struct_fields__,
         *RetentionPolicy.__struct_fields__,
     ]
     assert [name for name in settings if f"`{name}`" not in text] == []

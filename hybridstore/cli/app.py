@@ -19,6 +19,9 @@ app = cyclopts.App(
 COMMANDS = {
     "demo": "Trade on paper over a market, move the history into Parquet, and show that no total changed.",
     "status": "Show the condition of a store: tiers, rows, sizes, warnings.",
+    "init": "Make a store with a configuration file that explains every setting; never over one that is there.",
+    "migrate": "Bring a store to the newest version of its schema; before each step a backup is made.",
+    "doctor": "Examine a store and explain each problem and its remedy. Exit code 1: there are errors.",
     "query": "Ask one SQL question over hot rows and every archive, in one snapshot; Ctrl-C cancels it.",
     "shell": "Ask questions, one after the other; each sees one moment of the whole store.",
     "duckdb_init": "Write this moment of the store into a folder that any DuckDB reads, with the SQL it begins with.",
@@ -35,6 +38,7 @@ COMMANDS = {
     "verify": "Prove store, manifest, archived files and audit log. Exit code 1: something is wrong; everything is "
     "named.",
     "sync": "Read what an exchange knows of an account; exit code 1: rows are missing or refused, or sums differ.",
+    "metrics": "Print the figures of a store once, in the text format of Prometheus.",
     "run": "Move rows that are old enough into their archives: once, or as a service.",
 }
 """Commands and what they do, told without importing any; a test compares this with their own words."""
@@ -74,6 +78,11 @@ BACKUP = {
     "mark": "Give the present a name, to restore it by later.",
 }
 """Commands of ``hybridstore backup``, likewise."""
+CONFIG = {
+    "show": "Show every setting in use and where it came from: argument, environment, file or default.",
+    "check": "Check a configuration file; nothing is opened. Exit code 1: a key is unknown, or a value cannot work.",
+}
+"""Commands of ``hybridstore config``, likewise."""
 FETCH = "Bring copies of backups from an object store into a folder; restore from it with --from."
 """And the one from cli/fetch.py."""
 for _name, _what in COMMANDS.items():
@@ -94,6 +103,12 @@ for _name, _what in BACKUP.items():
     _backup.command(f"hybridstore.cli.backup:{_function}", name=_name, help=_what)
 _backup.command("hybridstore.cli.fetch:fetch", name="fetch", help=FETCH)
 app.command(_backup)
+_config = cyclopts.App(
+    name="config", help="The settings in use, and whether a configuration file can be read."
+)
+for _name, _what in CONFIG.items():
+    _config.command(f"hybridstore.cli.config:{_name}", help=_what)
+app.command(_config)
 
 
 def main() -> None:

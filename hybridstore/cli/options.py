@@ -51,6 +51,6 @@ def existing_root(root: Path | None) -> Path:
         raise NotFound(
             "there is no store here",
             path=str(folder),
-            hint="give --root, or make one with: hybridstore demo --root DIR",
+            hint="give --root, or make one with: hybridstore init DIR",
         )
     return folder

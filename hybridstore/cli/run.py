@@ -23,9 +23,28 @@ def run(
         bool,
         Parameter(help="Where another process maintains the store: wait for its end, or stop with an error."),
     ] = True,
+    metrics_port: Annotated[
+        int | None,
+        Parameter(
+            help="Answer /health and /metrics on this port meanwhile. Default: the configuration's, else not."
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str | None,
+        Parameter(help="Address to listen on for that. Default: the configuration's, else 127.0.0.1."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Move rows that are old enough into their archives: once, or as a service."""
     from hybridstore.operations.foreground import run_foreground
 
-    run_foreground(existing_root(root), once=once, interval_s=interval_s, now=now, wait=wait, json=json)
+    run_foreground(
+        existing_root(root),
+        once=once,
+        interval_s=interval_s,
+        now=now,
+        wait=wait,
+        json=json,
+        metrics_port=metrics_port,
+        metrics_host=metrics_host,
+    )

@@ -147,6 +147,17 @@ class ReserveFile:
         self._path = root / RESERVE_NAME
         self._size_bytes = size_mb * _MIB
 
+    def is_kept(self) -> bool:
+        """Say whether the space is set aside; nothing is changed.
+
+        Returns:
+            Whether all of it is there.
+        """
+        try:
+            return self._path.stat().st_size >= self._size_bytes
+        except OSError:
+            return False
+
     def keep(self) -> bool:
         """Set the space aside.
 
@@ -156,7 +167,7 @@ class ReserveFile:
         if not self._size_bytes:
             return False
         try:
-            if self._path.exists() and self._path.stat().st_size >= self._size_bytes:
+            if self.is_kept():
                 return True
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE)
             with os.fdopen(descriptor, "wb") as file:

@@ -141,6 +141,10 @@ WHERE account = ? AND base_currency = ? AND taken_at >= ? AND taken_at < ?
 -- Accounts that hold or owe something.
 SELECT DISTINCT account FROM balances WHERE balance <> '0' OR ifnull(debt, '0') <> '0'
 
+-- name: accounts_with_entries
+-- Accounts that something was ever booked for.
+SELECT DISTINCT account FROM ledger_balances
+
 -- name: accounts_with_positions
 -- Accounts with open positions.
 SELECT DISTINCT account FROM positions WHERE status = 'OPEN'

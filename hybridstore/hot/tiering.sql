@@ -228,3 +228,7 @@ UPDATE dataset_state SET declaration = ?, mutations = mutations + 1 WHERE datase
 -- name: first_schema
 -- When the store was made.
 SELECT applied_at FROM schema_history ORDER BY version LIMIT 1
+
+-- name: schema_steps
+-- Versions the store went through, and the backup before each.
+SELECT version, name, applied_at, backup FROM schema_history ORDER BY version

@@ -58,7 +58,7 @@ def take_snapshots(
         What was done; None where there was nothing to do.
     """
     desk, taken, failed = desk or Desk(database), 0, {}
-    for account in _accounts(database, base_currency):
+    for account in accounts_of(database, base_currency):
         key = (account, base_currency, taken_us)
         try:
             if not database.readers.rows(database.statements["find_portfolio_snapshots"], key):
@@ -72,8 +72,16 @@ def take_snapshots(
     return EquityReport(moment(taken_us).isoformat(), taken, lag_ms, failed)
 
 
-def _accounts(database: DatabaseManager, base_currency: str) -> list[str]:
-    """Return accounts that hold or owe something, have open positions, or had equity when last looked at."""
+def accounts_of(database: DatabaseManager, base_currency: str) -> list[str]:
+    """Return accounts that hold or owe something, have open positions, or had equity when last looked at.
+
+    Args:
+        database: The open store.
+        base_currency: What their equity is in.
+
+    Returns:
+        By name.
+    """
     statements = database.statements
     with database.readers.transaction() as transaction:
         found = {row[0] for row in transaction.rows(statements["accounts_that_hold"])}

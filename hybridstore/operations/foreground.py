@@ -17,6 +17,7 @@ from rich.progress import Progress as Bar
 from hybridstore.backup.round import back_up_once
 from hybridstore.clock import SystemClock
 from hybridstore.config import Settings, load_settings
+from hybridstore.errors import ConfigError
 from hybridstore.operations.maintenance import WAIT_S, OnProgress, run_once
 from hybridstore.operations.report_job import ReportsWritten, are_due, write_reports
 from hybridstore.operations.service import serve
@@ -33,6 +34,8 @@ def run_foreground(
     now: str | None = None,
     wait: bool = True,
     json: bool = False,
+    metrics_port: int | None = None,
+    metrics_host: str | None = None,
 ) -> None:
     """Maintain a store, telling what is done, until SIGTERM or Ctrl-C.
 
@@ -43,11 +46,16 @@ def run_foreground(
         now: Plan as if it were this moment (ISO 8601 with a zone); only with ``once``.
         wait: Where another process maintains the store: wait for its end.
         json: Tell in JSON lines.
+        metrics_port: Answer ``/health`` and ``/metrics`` there meanwhile; None means the configuration's port.
+        metrics_host: The address to listen on; None means the configuration's.
 
     Raises:
+        ConfigError: A port is given with ``once``, which answers to nobody.
         StoreBusy: Another process maintains the store, and its end was not to be waited for.
     """
-    settings = _settings(root, interval_s)
+    if once and metrics_port:
+        raise ConfigError("--metrics-port with --once", hint="hybridstore metrics prints the figures once")
+    settings = _settings(root, interval_s, metrics_port, metrics_host)
     now_us = None if now is None else check_timestamp(now, "now")
     errors = Console(stderr=True)
     with obey_signals() as stop, _teller(json=json) as (on_report, progress):
@@ -78,8 +86,16 @@ def _tell_failed(written: ReportsWritten, errors: Console) -> None:
         )
 
 
-def _settings(root: Path, interval_s: float | None) -> Settings:
+def _settings(
+    root: Path, interval_s: float | None, metrics_port: int | None, metrics_host: str | None
+) -> Settings:
     settings = load_settings(root)
+    metrics = msgspec.structs.replace(
+        settings.metrics,
+        port=settings.metrics.port if metrics_port is None else metrics_port,
+        host=settings.metrics.host if metrics_host is None else metrics_host,
+    )
+    settings = msgspec.structs.replace(settings, metrics=metrics)
     if interval_s is None:
         return settings
     maintenance = msgspec.structs.replace(settings.maintenance, interval_s=interval_s)

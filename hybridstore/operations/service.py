@@ -24,6 +24,7 @@ from hybridstore.operations.condition import (
     read_condition,
     write_condition,
 )
+from hybridstore.operations.endpoint import serving
 from hybridstore.operations.equity_job import EquityJob
 from hybridstore.operations.maintenance import OnProgress, run_once
 from hybridstore.operations.report_job import ReportJob
@@ -85,17 +86,20 @@ def serve(
                 hint="it is done there; this one is not needed",
             )
         on_standby(said)
-        if not _take(lock, stop, None):
-            return
-    try:
-        owner: Owner = "service" if owner_pid is None else "bot"
-        now = _iso()
-        first = Condition(
-            pid=os.getpid(), owner=owner, owner_pid=owner_pid, started_at=now, restarts=restarts
-        )
-        _Rounds(settings, stop, first, on_report, on_error, progress, retry_s).run()
-    finally:
-        lock.release()
+    with serving(settings, on_error or (lambda _error: None)):
+        if lock.is_locked or _take(lock, stop, None):
+            try:
+                _Rounds(
+                    settings, stop, _first(owner_pid, restarts), on_report, on_error, progress, retry_s
+                ).run()
+            finally:
+                lock.release()
+
+
+def _first(owner_pid: int | None, restarts: int) -> Condition:
+    """Return what a service says before its first round."""
+    owner: Owner = "service" if owner_pid is None else "bot"
+    return Condition(pid=os.getpid(), owner=owner, owner_pid=owner_pid, started_at=_iso(), restarts=restarts)
 
 
 def _take(lock: Any, stop: threading.Event, patience_s: float | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -71,7 +72,7 @@ def collect_status(
     moves = _moves_report(open_moves, first_claimed_us, database.clock.now_us())
     guards = [*hot.pop("guards"), moves.to_dict()]
     told = [moves.sentence()] if moves.state != "ok" else []
-    told += [_lacks(latest) for latest in equity if latest["unpriced"]]
+    told += _gaps(equity)
     warnings = hot.pop("warnings") + told + maintenance_warnings(maintenance)
     return {
         "root": str(database.root),
@@ -115,6 +116,22 @@ def _equity(
         "equity": equity,
         "unpriced": [] if unpriced is None else msgspec.json.decode(unpriced),
     }
+
+
+def equity_gaps(rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Say of which accounts the latest equity lacks a price.
+
+    Args:
+        rows: What ``accounts_with_equity`` reads.
+
+    Returns:
+        A sentence of each.
+    """
+    return _gaps(_equity(*row) for row in rows)
+
+
+def _gaps(equity: Iterable[dict[str, Any]]) -> list[str]:
+    return [_lacks(latest) for latest in equity if latest["unpriced"]]
 
 
 def _lacks(latest: dict[str, Any]) -> str:

@@ -15,15 +15,18 @@ from hybridstore.hot.database import DatabaseManager
 from hybridstore.hot.schema_manager import adopt_new_datasets
 from hybridstore.retention.deleter import count_due
 from hybridstore.retention.deletion import PlannedDeletion
+from hybridstore.retention.failures import Failures
 from hybridstore.retention.kept import kept
 from hybridstore.retention.merging import PlannedMerge
+from hybridstore.retention.mover import Mover
 from hybridstore.retention.offload import due_files
 from hybridstore.retention.plans import Plans
 from hybridstore.retention.policy import PlannedMove, Unit, policies_by_dataset
 from hybridstore.retention.progress import MoveReport, OnStep, Progress, Running
+from hybridstore.retention.replacer import Replacer
 from hybridstore.retention.rewriting_desk import RewritingDesk
 from hybridstore.retention.round import Round
-from hybridstore.retention.sweep import SWEEP_GRACE_S, sweep
+from hybridstore.retention.sweep import SWEEP_GRACE_S, doubt, sweep
 from hybridstore.retention.trusted_clock import Trust, confirm_clock, keep_trust, read_trust
 from hybridstore.retention.verification import audit_problem, prove_content, read_kept
 
@@ -150,6 +153,30 @@ class DataRetentionManager(RewritingDesk):
                 running=Running(progress),
                 stop=stop,
             ).run()
+
+    def finish_open(self, *, wait_s: float = 0.0) -> tuple[int, int]:
+        """Finish or take back what a crash left open, and begin nothing. A run does the same before all else.
+
+        Args:
+            wait_s: How long to wait for another process that is moving rows.
+
+        Returns:
+            How many moves were finished, and how many moves, merges and deletions were taken back.
+
+        Raises:
+            StoreBusy: Another process is moving rows of this store.
+            ArchiveError: A move could not be finished; the others were.
+            StorageFailure: The same: the device does not give a file.
+        """
+        with self._only_mover(wait_s, "finish what was left open"):
+            adopt_new_datasets(self._database)
+            keeps, failures = doubt(self._database) is not None, Failures()
+            opened = len(self._database.readers.rows(self._database.statements["open_moves"]))
+            taken_back = Replacer(self._database, keeps_finished=keeps).take_back()
+            finished = len(Mover(self._database, keeps_finished=keeps, failures=failures).resume())
+            if failures.errors:
+                raise failures.summary(f"{finished:,} moves were finished")
+            return finished, taken_back + opened - finished
 
     def sweep(self, grace_s: float = SWEEP_GRACE_S) -> list[Path]:
         """Remove files of moves that this store gave up. Files it knows nothing of may be another's: they stay.

@@ -144,14 +144,14 @@ def examine(
     if (problem := audit_problem(kept)) is not None:
         problems.append(f"the audit log is {problem}")
     if mode != "quick":
-        problems += _page_problems(database)
+        problems += page_problems(database)
     looked_at, done_bytes = [], 0
     total_bytes = sum(file.size_bytes for file in kept.files)
     verifier = FileVerifier(database.root)
     for file in kept.files:
         if stop and stop():
             break
-        problems += _problems_of(database, verifier, file, mode)
+        problems += problems_of(database, verifier, file, mode)
         looked_at.append(file)
         done_bytes += file.size_bytes
         if progress:
@@ -169,7 +169,15 @@ def examine(
     )
 
 
-def _page_problems(database: DatabaseManager) -> list[str]:
+def page_problems(database: DatabaseManager) -> list[str]:
+    """Have SQLite read every page of the hot database.
+
+    Args:
+        database: The open store.
+
+    Returns:
+        What is wrong, a sentence each.
+    """
     try:
         told = [str(row[0]) for row in database.readers.rows("PRAGMA quick_check(20)")]
     except StoreCorrupt as error:  # a page so broken that the check itself ends
@@ -177,13 +185,24 @@ def _page_problems(database: DatabaseManager) -> list[str]:
     return [f"{database.path}: {text}" for text in told if text != "ok"]
 
 
-def _problems_of(
+def problems_of(
     database: DatabaseManager, verifier: FileVerifier, file: ArchiveFile, mode: Mode
 ) -> Iterator[str]:
+    """Prove one file of the manifest.
+
+    Args:
+        database: The open store.
+        verifier: Of the store.
+        file: The file.
+        mode: How much.
+
+    Yields:
+        What is wrong, a sentence each.
+    """
     path = database.root / file.path
     if file.offloaded_at is not None:
         try:
-            _prove_object(file, mode)
+            prove_object(file, mode)
         except ArchiveError as error:
             yield str(error)
             return
@@ -221,11 +240,20 @@ def prove_content(verifier: FileVerifier, file: ArchiveFile) -> None:
     if file.offloaded_at is None:
         verifier.prove(file)
     else:
-        _prove_object(file, "full")
+        prove_object(file, "full")
 
 
-def _prove_object(file: ArchiveFile, mode: Mode) -> None:
-    """Prove the object of a file: that it is there with its size, or by a hash of all of it."""
+def prove_object(file: ArchiveFile, mode: Mode) -> None:
+    """Prove the object of a file: that it is there with its size, or by a hash of all of it.
+
+    Args:
+        file: A file that lies in an object store.
+        mode: How much.
+
+    Raises:
+        ArchiveCorrupt: It is missing or changed.
+        ArchiveUnreachable: Its object store does not answer.
+    """
     assert file.url is not None
     object_store(file.url).check(file.path, file.size_bytes, None if mode == "quick" else file.sha256)
 

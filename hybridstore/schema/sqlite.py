@@ -195,6 +195,15 @@ def count_all(table: str) -> str:
     return f"SELECT count(*) FROM {table}"
 
 
+def ids_between(table: str) -> str:
+    """Return the statement that reads which row numbers between two there are.
+
+    Args:
+        table: Its name, one of a declaration.
+    """
+    return f"SELECT {ROW_ID} FROM {table} WHERE {ROW_ID} BETWEEN ? AND ?"
+
+
 def select_all(table: str) -> str:
     """Return the statement that reads a whole table, in the order it is stored.
 
