@@ -20,7 +20,7 @@ PROMISED = [
 ]
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str) -> dict[Any, Any]:
     workflow = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
     assert isinstance(workflow, dict)
     return workflow
