@@ -44,9 +44,7 @@ def sync(
     ] = None,
     since: Annotated[
         str | None,
-        Parameter(
-            help="From when on: ISO 8601 with a zone. Default: where the last reading stopped; at first 90 days."
-        ),
+        Parameter(help="How far back history is wanted: ISO 8601 with a zone. Default: 90 days."),
     ] = None,
     what: Annotated[
         list[str] | None,

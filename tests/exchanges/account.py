@@ -30,6 +30,7 @@ class Account:
         deposits, withdrawals: As Binance has them.
         income: Funding and more of swaps.
         positions: Of swaps.
+        candles: Rows of klines, by opening, ms.
         lost: Ids of own trades that are not told any more.
     """
 
@@ -42,6 +43,7 @@ class Account:
         self.withdrawals: list[Row] = []
         self.income: list[Row] = []
         self.positions: list[Row] = []
+        self.candles: dict[int, list[Any]] = {}
         self.lost: set[int] = set()
         self.refuse: Callable[[str], None] = lambda _path: None
         self._next = 1000
@@ -124,6 +126,7 @@ class Account:
                 row for rows in self.orders.values() for row in rows
                 if row["status"] == "NEW" and symbol in {"", row["symbol"]}
             ],
+            "/api/v3/klines": lambda: self._klines(query),
             "/api/v3/order": lambda: self._order(query),
             "/api/v3/account": self._account,
             "/sapi/v1/capital/deposit/hisrec": lambda: self._from(self.deposits, "insertTime", query),
@@ -152,6 +155,10 @@ class Account:
         start = int(query.get("startTime", self.now_ms - WEEK_MS))
         end = min(int(query.get("endTime", start + WEEK_MS)), start + WEEK_MS)
         return self._from(rows, "time", {"startTime": str(start), "endTime": str(end)})
+
+    def _klines(self, query: Query) -> list[list[Any]]:
+        start = int(query.get("startTime", 0))
+        return [self.candles[at] for at in sorted(self.candles) if at >= start][: self._page]
 
     def _order(self, query: Query) -> Row:
         for row in self.orders.get(query["symbol"], []):

@@ -246,6 +246,28 @@ def test_a_position_older_than_what_is_told_is_opened(world: World) -> None:
         )
 
 
+@pytest.mark.parametrize(("timeframe", "length_ms"), [("1h", 3_600_000), ("1d", DAY_MS)])
+def test_a_candle_that_was_forming_is_read_until_it_is_closed(
+    world: World, timeframe: str, length_ms: int
+) -> None:
+    opened = NOW_MS // length_ms * length_ms
+    for place in range(30):
+        at = opened - place * length_ms
+        world.account.candles[at] = [at, "1", "3", "1", "2", "10", at + length_ms - 1, "20", 5, "1", "1", "0"]
+    closing = "select close, volume from candles where timeframe = $name order by opened_at desc limit 1"
+    with world.open() as store:
+        wish: dict[str, Any] = {"markets": [SPOT], "what": ["candles"], "timeframes": timeframe}
+        assert store.sync(world.exchange(), **wish).streams["candles"].new == 30
+        world.account.candles[opened][4:6] = ["2.5", "11.25"]
+        world.pass_time(2 * length_ms)
+        report = store.sync(world.exchange(), **wish)
+        assert (report.is_clean, report.streams["candles"].new) == (True, 0)
+        assert store.sql(closing, name=timeframe).rows() == [(Decimal("2.5"), Decimal("11.25"))]
+        del world.account.candles[opened - 3 * length_ms]
+        again = store.sync(world.exchange(), overlap_s=20 * length_ms / 1000, **wish)
+        assert [gap.stream for gap in again.gaps] == ["candles"]
+
+
 def test_balances_that_are_and_stay_nothing_are_told_once(world: World) -> None:
     world.account.balances |= {"BTC": ("0.5", "0.1"), "ETH": ("0.00000000", "0.00000000")}
     with world.open() as store:

@@ -130,6 +130,7 @@ class Job:
         *,
         newest: bool = False,
         held_back: Sequence[int] = (),
+        overlap_ms: int = 0,
     ) -> Steps[Read]:
         """Read a history from its cursor on, record it, and move the cursor.
 
@@ -141,13 +142,14 @@ class Job:
             newest: Without a cursor and a moment that was asked for, read the newest page only.
             held_back: Moments, ms, that ``writes`` adds rows of which cannot be recorded yet; the cursor stays before
                 them.
+            overlap_ms: How much is read again at the least, ms: rows that are still changing.
 
         Returns:
             What was read.
         """
         name = cursor_name(self.account, self.exchange_id, stream, part)
         before = decode_cursor(self._cursors.get(name))
-        since_ms: int | None = max(self._begin(before), self._listed_ms(part))
+        since_ms: int | None = max(self._begin(before, overlap_ms), self._listed_ms(part))
         if before is None and newest and self._since_ms is None:
             since_ms = None
         if stream == "trades" and since_ms is not None:
@@ -218,12 +220,12 @@ class Job:
         created = self.market(part.partition(" ")[0]).get("created")
         return int(created) if created is not None else 0
 
-    def _begin(self, before: Cursor | None) -> int:
+    def _begin(self, before: Cursor | None, overlap_ms: int) -> int:
         if before is None:
             return self._default_ms if self._since_ms is None else self._since_ms
         if self._since_ms is not None and self._since_ms < before.from_ms:
             return self._since_ms
-        return max(before.until_ms - self._overlap_ms, before.from_ms)
+        return max(before.until_ms - max(self._overlap_ms, overlap_ms), before.from_ms)
 
     def _note_missing(
         self, stream: str, part: str, before: Cursor | None, since_ms: int | None, read: Read

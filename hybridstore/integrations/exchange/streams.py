@@ -245,9 +245,11 @@ def candles(job: Job, symbol: str, timeframe: str, length_ms: int) -> Steps[None
         lambda row: int(row[0]),
         _CANDLES_A_PAGE * length_ms,
     )
+    # The last one was still forming: it is read again, until one after it is there.
     read = yield from job.read(
         "candles", f"{symbol} {timeframe}", form,
         lambda row: [Write("record_candles", ([quotes.candle(symbol, timeframe, row)],))],
+        overlap_ms=2 * length_ms,
     )  # fmt: skip
     opened = sorted(int(one) for one in read.ids)
     for before, after in itertools.pairwise(opened):

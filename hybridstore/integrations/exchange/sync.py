@@ -36,7 +36,8 @@ class Wish(Record, frozen=True):
     Attributes:
         account: Whose books it goes into.
         markets: Markets in ccxt's unified form; None finds those the account is known to trade.
-        since: From when on; None goes on where the last reading stopped, and begins 90 days back.
+        since: How far back history is wanted; None begins 90 days back. What was read before is not read again, but
+            for the overlap.
         what: Kinds of history; None means what belongs to the account.
         timeframes: Candles to read beside, in ccxt's notation: 1m, 1h.
         strategy: What is recorded is of this strategy.
