@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from hybridstore.cli.reference import PAGES
 from hybridstore.config import BackupConfig, DatabaseConfig, RetentionPolicy, load_settings
 from hybridstore.errors import ConfigError
 from hybridstore.schema.arrow import arrow_schema
@@ -220,6 +221,12 @@ def test_the_reference_of_datasets_is_that_of_the_declarations() -> None:
     assert written == reference(Registry()), (
         "write reference(Registry()) of hybridstore.schema.markdown to the page"
     )
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_is_that_of_the_declarations(name: str) -> None:
+    written = (REPOSITORY / "docs" / "reference" / name).read_text(encoding="utf-8")
+    assert written == PAGES[name](), "python -m hybridstore.cli.reference docs/reference"
 
 
 def test_the_reference_names_the_types_that_sql_has() -> None:
