@@ -25,7 +25,8 @@ INTERPRETERS = ("3.11", "3.12", "3.13")
 """Those the classifiers name; each is tried where it is on the path."""
 _BUILD = "import sys, hatchling.build as build; print(getattr(build, sys.argv[1])(sys.argv[2]))"
 _INCLUDED = {
-    "hybridstore", "tests", "benchmarks", "docs", "deploy", "notebooks", "constraints.txt", "README.md", "CHANGELOG.md",
+    "hybridstore", "tests", "benchmarks", "docs", "deploy", "examples", "notebooks", "constraints.txt", "README.md",
+    "CHANGELOG.md",
     "LICENSE", "PKG-INFO", "pyproject.toml", ".gitignore", ".ci", ".github", ".gitattributes",
 }  # fmt: skip
 _LEFT_OVER = {".pyc", ".db", ".db-wal", ".db-shm", ".so", ".log"}
