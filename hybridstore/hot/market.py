@@ -19,6 +19,7 @@ from hybridstore.schema.types import EXACT, check_name, check_timestamp, moment,
 
 _TWO = Decimal(2)
 _MARKED_AT = MARKS.stored_names.index("marked_at")
+_MARK = MARKS.stored_names.index("mark")
 
 
 class Mark(Record, frozen=True, gc=False):
@@ -174,12 +175,30 @@ def store_mark(session: WriteSession, update: MarkUpdate) -> int | None:
     if marked_us < known_us:
         return None
     session.memory[key] = marked_us
+    session.memory["mark price", update.symbol] = update.mark
     session.defer_latest(
         "upsert_marks",
         update.symbol,
         (update.symbol, update.bid, update.ask, update.last, update.mark_text, marked_us, session.ts_us),
     )
     return marked_us
+
+
+def market_mark(session: WriteSession, symbol: str) -> Decimal | None:
+    """Return the latest mark of a market, also one of this transaction.
+
+    Args:
+        session: The write transaction.
+        symbol: The market.
+
+    Returns:
+        The price to value by, in quote; None where none is known.
+    """
+    known: Decimal | None = session.memory.get(("mark price", symbol))
+    if known is None:
+        row = session.one("find_marks", (symbol,))
+        known = None if row is None else Decimal(row[_MARK])
+    return known
 
 
 def decode_mark(row: tuple[Any, ...]) -> Mark:

@@ -11,8 +11,11 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
+
 from hybridstore.clock import DAY_US
 from hybridstore.hot.archived import Wanted, find_archived
+from hybridstore.hot.market import market_mark
 from hybridstore.hot.position_fills import Addressee, FillEffect, fill_position, find_position, is_hedged
 from hybridstore.hot.position_rows import Held, Position, present
 from hybridstore.hot.positions import FillName, keep_changed, load_anywhere, load_position
@@ -197,6 +200,9 @@ def _keep(
     new: CountedFill,
 ) -> Held:
     closes = amended.status == CLOSED
+    if not closes and held.state.status == CLOSED:  # while it was closed, its market may have been marked
+        mark = market_mark(session, held.symbol)
+        amended = msgspec.structs.replace(amended, mark_price=amended.mark_price if mark is None else mark)
     kept = held._replace(
         state=amended,
         closed_us=(held.closed_us or new.executed_us) if closes else None,

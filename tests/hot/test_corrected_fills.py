@@ -46,6 +46,21 @@ def test_an_open_position_is_as_if_told_so_at_first(store: HybridStore) -> None:
     assert of_day(store)["trade_count"] == 2
 
 
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_position_that_is_open_again_has_the_mark_of_now(store: HybridStore, forgets: bool) -> None:  # noqa: FBT001
+    store.record_fill(PERP, "buy", 100, 3, trade_id="1")
+    store.record_mark(PERP, mark=110)
+    store.record_fill(PERP, "sell", 120, 3, trade_id="2")
+    store.record_mark(PERP, mark=90)  # of no position, for none is open
+    if forgets:  # as after another process has committed
+        store.close()
+        store.open()
+    store.void_fill(PERP, "2")
+    (position,) = store.get_open_positions()
+    assert values(position.amount, position.mark_price, position.unrealized_pnl) == (3, 90, -30)
+    assert store.get_portfolio_summary().unrealized_pnl == -30
+
+
 def test_a_corrected_exit_gives_back_what_it_took(store: HybridStore) -> None:
     store.record_fill(PERP, "buy", 100, 3, trade_id="1")
     store.record_fill(PERP, "sell", 120, 3, trade_id="2")
