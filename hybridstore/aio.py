@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hybridstore.books.async_books import AsyncBooks
     from hybridstore.hot.async_subscription import AsyncSubscription
     from hybridstore.integrations.exchange.report import SyncReport
+    from hybridstore.integrations.importing.importer import Importer
     from hybridstore.retention.progress import MoveReport
 
 
@@ -132,6 +133,11 @@ class TradingBotStorageSystem(AsyncDesk):
         from hybridstore.books.async_books import AsyncBooks
 
         return AsyncBooks(lambda: self.store.books)
+
+    @property
+    def importer(self) -> Importer:
+        """Imports of what other programs recorded, and of files of rows; give its calls to ``asyncio.to_thread``."""
+        return self.store.importer
 
     async def sync(self, exchange: Any, **wish: Any) -> SyncReport:
         """Read what an exchange knows of an account into the store. See :meth:`HybridStore.sync`.

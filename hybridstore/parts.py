@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hybridstore.backup.manager import BackupManager
     from hybridstore.books.books import Books
     from hybridstore.integrations.exchange.report import SyncReport
+    from hybridstore.integrations.importing.importer import Importer
     from hybridstore.retention.manager import DataRetentionManager
 
 
@@ -83,6 +84,13 @@ class StoreParts(Desk):
 
             self._backups = BackupManager(self.database.config, self._settings.backup, self.database.clock)
         return self._backups
+
+    @property
+    def importer(self) -> Importer:
+        """Imports of what other programs recorded, and of files of rows."""
+        from hybridstore.integrations.importing.importer import Importer
+
+        return Importer(self)
 
     def sync(self, exchange: Any, **wish: Any) -> SyncReport:
         """Read what an exchange knows of an account: orders, fills, funding, transfers, positions, balances.

@@ -83,6 +83,12 @@ CONFIG = {
     "check": "Check a configuration file; nothing is opened. Exit code 1: a key is unknown, or a value cannot work.",
 }
 """Commands of ``hybridstore config``, likewise."""
+IMPORT = {
+    "freqtrade": "Import a database of freqtrade; exit code 1: rows were refused, or a profit did not come out again.",
+    "hummingbot": "Import a database of hummingbot, and tell what it cut off; exit code 1: rows were refused.",
+    "rows": "Import a file of rows: CSV, JSON, JSON lines or Parquet; exit code 1: rows were refused.",
+}
+"""Commands of ``hybridstore import``, from cli/importing.py."""
 FETCH = "Bring copies of backups from an object store into a folder; restore from it with --from."
 """And the one from cli/fetch.py."""
 for _name, _what in COMMANDS.items():
@@ -109,6 +115,12 @@ _config = cyclopts.App(
 for _name, _what in CONFIG.items():
     _config.command(f"hybridstore.cli.config:{_name}", help=_what)
 app.command(_config)
+_import = cyclopts.App(
+    name="import", help="Take what another program recorded, or a file of rows, into the books."
+)
+for _name, _what in IMPORT.items():
+    _import.command(f"hybridstore.cli.importing:{_name}", help=_what)
+app.command(_import)
 
 
 def main() -> None:

@@ -53,6 +53,7 @@ class FillOrder(NamedTuple):
         is_liquidation: Whether the exchange forced it.
         executed_us: When, us UTC; None means the commit's time.
         trade_id: The exchange's id, or a generated one.
+        is_new_id: Whether it was generated for this call, so that no fill can be known by it.
         columns: Stored forms of the columns that need no more computing, by name.
     """
 
@@ -71,6 +72,7 @@ class FillOrder(NamedTuple):
     is_liquidation: bool
     executed_us: int | None
     trade_id: str
+    is_new_id: bool
     columns: dict[str, Any]
 
 
@@ -95,6 +97,7 @@ def prepare_fill(
     bot: str | None = None,
     position_id: str | None = None,
     position_side: str | None = None,
+    synthetic_id: bool = False,
     liquidation: bool = False,
     executed_at: Moment | None = None,
     info: object = None,
@@ -122,6 +125,7 @@ def prepare_fill(
         bot: The bot that acted.
         position_id: The position it is for; None finds the open one of the account and symbol.
         position_side: LONG or SHORT on an account that may hold both at once (hedge mode); leave it out otherwise.
+        synthetic_id: Whether ``trade_id`` is not the exchange's, but made up by the caller, the same each time.
         liquidation: Whether the exchange forced it.
         executed_at: When; None means the commit's time.
         info: The exchange's own record, JSON text or an object.
@@ -143,7 +147,7 @@ def prepare_fill(
         "symbol": symbol,
         "trade_id": f"local-{uuid.uuid4().hex}" if trade_id is None else trade_id,
         "order_id": order_id or NO_ORDER,
-        "synthetic_id": trade_id is None,
+        "synthetic_id": synthetic_id or trade_id is None,
         "side": side,
         "price": exact_price,
         "amount": exact_amount,
@@ -166,7 +170,7 @@ def prepare_fill(
         None if position_id is None else check_name(position_id, "position_id"),
         position_side, liquidation,
         None if executed_at is None else check_timestamp(executed_at, "executed_at"),
-        stored["trade_id"], stored,
+        stored["trade_id"], trade_id is None, stored,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class Trade(Record, frozen=True, gc=False):
         symbol: The market.
         trade_id: The exchange's id, or a generated one.
         order_id: The order it filled; "-" where none was named.
-        synthetic_id: Whether trade_id was generated here.
+        synthetic_id: Whether trade_id is not the exchange's own: generated here, or made up by an importer.
         side: buy or sell.
         price: In quote.
         amount: Units of base, or contracts.

@@ -49,7 +49,7 @@ def write_fill(session: WriteSession, order: FillOrder) -> FillResult:
     """
     columns = order.columns
     key = (order.account, order.market.symbol, order.trade_id, columns["order_id"])
-    if not columns["synthetic_id"]:
+    if not order.is_new_id:
         found, archived = _find(session, order, key)
         if found is not None:
             return _known(session, order, found, archived=archived)

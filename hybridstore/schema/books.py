@@ -258,7 +258,11 @@ TRADES = Dataset(
         _SYMBOL,
         _name("trade_id", "The exchange's id, or a generated one (see synthetic_id)."),
         _name("order_id", "The order it filled; '-' where the exchange named none."),
-        Column("synthetic_id", _BOOLEAN, "Whether trade_id was generated here."),
+        Column(
+            "synthetic_id",
+            _BOOLEAN,
+            "Whether trade_id is not the exchange's own: generated here, or made up by an importer.",
+        ),
         Column("side", _NAME, "Direction.", choices=("buy", "sell")),
         _money("price", "Price in quote."),
         _money("amount", "Units of base, or contracts; 0 where the fill was voided."),

@@ -9,10 +9,9 @@ from typing import Any
 
 from hybridstore.errors import ExchangeError, InvalidValue
 from hybridstore.hot.desk import Desk
-from hybridstore.hot.rows import RowCounts
 from hybridstore.integrations.exchange.cursor import Cursor, cursor_name, decode_cursor, encode_cursor
 from hybridstore.integrations.exchange.paging import Form, Read, read_history
-from hybridstore.integrations.exchange.report import Problem, StreamCounts, SyncReport
+from hybridstore.integrations.exchange.report import Problem, StreamCounts, SyncReport, counted
 from hybridstore.integrations.exchange.steps import Keep, Put, Steps, Write
 from hybridstore.integrations.exchange.unified import figure
 from hybridstore.integrations.integration import LOG
@@ -299,7 +298,7 @@ class Job:
             if isinstance(outcome, InvalidValue):
                 self.refuse(stream, part, outcome)
             else:
-                counts += _counted(outcome)
+                counts += counted(outcome)
         self.count(stream, counts)
 
     def count(self, stream: str, counts: StreamCounts) -> None:
@@ -378,13 +377,3 @@ def _put_together(writes: Sequence[Write]) -> Steps[list[Any]]:
     if isinstance(outcomes[0], InvalidValue) and len(writes) > 1:
         outcomes = yield Put(list(writes))
     return list(outcomes)
-
-
-def _counted(outcome: object) -> StreamCounts:
-    if isinstance(outcome, RowCounts):
-        return StreamCounts(0, outcome.inserted, outcome.repeated, outcome.corrected)
-    if isinstance(outcome, bool):  # an order: whether its state changed
-        return StreamCounts(0, int(outcome), int(not outcome))
-    if getattr(outcome, "repeated", False):
-        return StreamCounts(repeated=1)
-    return StreamCounts(corrected=1) if getattr(outcome, "corrected", False) else StreamCounts(new=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridstore.hot.rows import RowCounts
 from hybridstore.records import Record
 
 
@@ -28,6 +29,24 @@ class StreamCounts(Record, frozen=True, gc=False):
             self.repeated + other.repeated,
             self.corrected + other.corrected,
         )
+
+
+def counted(outcome: object) -> StreamCounts:
+    """Count what became of a write.
+
+    Args:
+        outcome: What the store's call returned.
+
+    Returns:
+        The counts.
+    """
+    if isinstance(outcome, RowCounts):
+        return StreamCounts(0, outcome.inserted, outcome.repeated, outcome.corrected)
+    if isinstance(outcome, bool):  # an order: whether its state changed
+        return StreamCounts(0, int(outcome), int(not outcome))
+    if getattr(outcome, "repeated", False):
+        return StreamCounts(repeated=1)
+    return StreamCounts(corrected=1) if getattr(outcome, "corrected", False) else StreamCounts(new=1)
 
 
 class Problem(Record, frozen=True, gc=False):

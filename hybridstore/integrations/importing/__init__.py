@@ -1,0 +1,1 @@
+"""Histories of other programs: freqtrade's and hummingbot's databases, and files of rows."""

@@ -1,0 +1,1 @@
+"""Tests of importing: databases that freqtrade made, hummingbot's tables, files of rows."""
