@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridstore.analytics.engine import Engine
+from hybridstore.analytics.exporting import HiveFolder, export_rows, write_hive
 from hybridstore.analytics.handing_out import Moment, show_in, write_moment
 from hybridstore.analytics.kept_results import KeptResults
 from hybridstore.analytics.snapshot import Snapshot
@@ -193,6 +194,47 @@ class Analytics:
         """
         with self.snapshot() as snapshot:
             return write_moment(snapshot, Path(folder), on_dataset)
+
+    def export_rows(self, dataset: str, **wanted: object) -> Result:
+        """Return rows of one dataset at this moment, as they happened.
+
+        Args:
+            dataset: Its name.
+            **wanted: start, end, symbol, account; see :func:`hybridstore.analytics.exporting.export_rows`.
+
+        Returns:
+            The rows.
+
+        Raises:
+            UnknownDataset: There is no dataset of that name.
+            InvalidValue: A moment does not fit, or the dataset has no such column.
+        """
+        with self.snapshot(anew=True) as snapshot:
+            return export_rows(snapshot, self._database.registry, dataset, **wanted)  # type: ignore[arg-type]
+
+    def write_hive(
+        self,
+        folder: str | Path,
+        datasets: Iterable[str] | None = None,
+        on_rows: Callable[[str, int], object] = lambda _dataset, _rows: None,
+    ) -> HiveFolder:
+        """Write this moment as plain Hive-partitioned Parquet that any engine reads.
+
+        Args:
+            folder: A new folder.
+            datasets: Which; None means all.
+            on_rows: Called with a dataset and how many rows of it were written since the last call.
+
+        Returns:
+            What was written: ``<dataset>/year=YYYY/month=MM/part-0.parquet``; states in one file.
+
+        Raises:
+            ConfigError: The folder is not empty.
+            UnknownDataset: There is no dataset of that name.
+            StorageFull: There is no room for it.
+        """
+        with self.snapshot(anew=True) as snapshot:
+            return write_hive(snapshot, self._database.registry, Path(folder), datasets, on_rows)
 
     def lease(self, what: str) -> Lease:
         """Keep every archived file of this moment until the lease is released, or this process ends.

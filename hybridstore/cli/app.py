@@ -89,6 +89,12 @@ IMPORT = {
     "rows": "Import a file of rows: CSV, JSON, JSON lines or Parquet; exit code 1: rows were refused.",
 }
 """Commands of ``hybridstore import``, from cli/importing.py."""
+EXPORT = {
+    "rows": "Write rows of one dataset, hot and archived, into a file: CSV, JSON or Parquet.",
+    "hive": "Write datasets as plain Hive-partitioned Parquet that any engine reads, all of one moment.",
+    "tax": "Write what sales disposed of and gained as CSV: the same rows as hybridstore lots --csv.",
+}
+"""Commands of ``hybridstore export``, from cli/exporting.py."""
 FETCH = "Bring copies of backups from an object store into a folder; restore from it with --from."
 """And the one from cli/fetch.py."""
 for _name, _what in COMMANDS.items():
@@ -121,6 +127,12 @@ _import = cyclopts.App(
 for _name, _what in IMPORT.items():
     _import.command(f"hybridstore.cli.importing:{_name}", help=_what)
 app.command(_import)
+_export = cyclopts.App(
+    name="export", help="Rows for anybody else: one dataset, all of them, or the tax table."
+)
+for _name, _what in EXPORT.items():
+    _export.command(f"hybridstore.cli.exporting:{_name}", help=_what)
+app.command(_export)
 
 
 def main() -> None:

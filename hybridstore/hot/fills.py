@@ -190,7 +190,7 @@ def check_contract(market: Market, contract_size: Money, *, inverse: bool | None
             f"inverse={inverse} on {market.symbol}: its profit is in {market.profit_asset}",
             hint="leave inverse out and give the symbol with what it is settled in, as BTC/USD:BTC",
         )
-    if market.is_spot and contract_size != 1:
+    if market.is_spot and contract_size != 1 and to_decimal(contract_size, "contract_size") != 1:
         raise InvalidValue(
             f"contract_size={contract_size} on {market.symbol}: a spot market has no contracts",
             hint="leave contract_size out, or give the contract's symbol, as BTC/USDT:USDT",

@@ -252,3 +252,20 @@ def test_every_fill_has_ledger_entries_of_its_own(store: HybridStore) -> None:
     ]
     kept = rows(store, "SELECT account, entry_id, type, asset, amount, reference, occurred_at FROM ledger")
     assert store.record_ledger_entries(kept).repeated == len(kept) == 8
+
+
+def test_a_spot_market_has_one_unit_a_contract_however_it_is_written(store: HybridStore) -> None:
+    for place, size in enumerate((1, "1", "1.000", Decimal(1))):
+        result = store.record_fill("BTC/USDT", "buy", "100", "1", contract_size=size, trade_id=str(place))
+        assert result.trade.contract_size == 1
+    with pytest.raises(InvalidValue, match="a spot market has no contracts"):
+        store.record_fill("BTC/USDT", "buy", "100", "1", contract_size="2")
+
+
+def test_an_id_that_its_teller_made_up_is_flagged_and_known(store: HybridStore) -> None:
+    first = store.record_fill("BTC/USDT", "buy", "100", "1", trade_id="order-7", synthetic_id=True)
+    again = store.record_fill("BTC/USDT", "buy", "100", "1", trade_id="order-7", synthetic_id=True)
+
+    assert first.trade.synthetic_id
+    assert again.repeated
+    assert rows(store, "SELECT count(*) FROM trades") == [(1,)]
