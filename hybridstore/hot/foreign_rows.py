@@ -38,7 +38,7 @@ def read_foreign(path: Path, questions: Mapping[str, str]) -> dict[str, list[For
     """
     _check(path)
     try:
-        source = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        source = apsw.Connection(str(path), flags=_flags(path))
         try:
             source.set_busy_timeout(_BUSY_MS)
             copy = _copied(source)
@@ -80,6 +80,16 @@ def _check(path: Path) -> None:
         )
 
 
+def _flags(path: Path) -> int:
+    """Leave nothing beside the database: who may only read cannot take away the log that reading needs.
+
+    Where there is a log, it is left to whoever writes it. Where there is none, nothing is to be written back, and the
+    log that is made for reading goes with the connection.
+    """
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    return apsw.SQLITE_OPEN_READONLY if has_log else apsw.SQLITE_OPEN_READWRITE
+
+
 def _copied(source: apsw.Connection) -> apsw.Connection:
     copy = apsw.Connection(":memory:")
     with copy.backup("main", source, "main") as backup:
@@ -94,7 +104,9 @@ def _copied(source: apsw.Connection) -> apsw.Connection:
 
 
 def _read(copy: apsw.Connection, questions: Mapping[str, str]) -> dict[str, list[ForeignRow]]:
-    there = {str(row["name"]).lower() for row in _rows(copy, "pragma table_list")}
+    # A view or a virtual table may compute anything, for any time; no program that is read here keeps its rows in one.
+    listed = _rows(copy, "pragma table_list")
+    there = {str(row["name"]).lower() for row in listed if row["type"] == "table"}
     return {
         table: _rows(copy, question) if table.lower() in there else []
         for table, question in questions.items()

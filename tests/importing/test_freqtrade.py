@@ -122,6 +122,30 @@ def test_the_database_may_be_in_use_by_freqtrade(store: HybridStore, tmp_path: P
     assert store.sql("select count(*) as n from trades where strategy = 'half'").rows() == [(0,)]
 
 
+def test_nothing_is_left_beside_the_database(store: HybridStore, tmp_path: Path) -> None:
+    path = Path(shutil.copy(SPOT, tmp_path / "tradesv3.sqlite"))
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "wal")
+    connection.execute("UPDATE trades SET strategy = 'log'")
+    connection.close()
+    before = path.read_bytes()
+    store.importer.freqtrade(path)
+
+    assert [one.name for one in tmp_path.glob("tradesv3*")] == ["tradesv3.sqlite"]
+    assert path.read_bytes() == before
+
+
+def test_a_view_is_not_read(store: HybridStore, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.sqlite"
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "CREATE VIEW trades AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id FROM n"
+    )
+    connection.close()
+    with pytest.raises(InvalidValue, match="holds no trades of freqtrade"):
+        store.importer.freqtrade(path)
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files of a process are not told here")
 def test_a_database_that_this_process_has_open_is_refused(store: HybridStore, tmp_path: Path) -> None:
     path = Path(shutil.copy(SPOT, tmp_path / "tradesv3.sqlite"))

@@ -30,7 +30,7 @@ TABLES = (
 )
 NOW_MS = 1_790_000_000_000
 PERCENT: dict[str, Any] = {
-    "fee_type": "DeductedFromReturns",
+    "fee_type": "AddedToCost",
     "percent": "0.001",
     "percent_token": None,
     "flat_fees": [],
@@ -131,6 +131,39 @@ def test_what_was_cut_off_is_told(store: HybridStore, bot: Bot) -> None:
     assert [problem.part for problem in report.refused] == ["t3"]
     assert report.kinds["fills"].new == 3
     assert not report.is_clean
+
+
+@pytest.mark.parametrize(
+    ("fee_type", "paid_in", "side", "market", "fee"),
+    [
+        ("DeductedFromReturns", None, "BUY", "binance", (Decimal("0.0003"), "BTC")),
+        ("DeductedFromReturns", None, "SELL", "binance", (Decimal("19.2"), "USDT")),
+        ("DeductedFromReturns", None, "BUY", "binance_perpetual", (Decimal("19.2"), "USDT")),
+        ("AddedToCost", None, "BUY", "binance", (Decimal("19.2"), "USDT")),
+        ("AddedToCost", "BTC", "BUY", "binance", (Decimal("0.0003"), "BTC")),
+        ("AddedToCost", "BNB", "BUY", "binance", (Decimal("19.2"), "USDT")),
+    ],
+)
+def test_a_ratio_counts_in_the_asset_that_pays_it(
+    store: HybridStore,
+    bot: Bot,
+    fee_type: str,
+    paid_in: str | None,
+    side: str,
+    market: str,
+    fee: tuple[Decimal, str],
+) -> None:
+    told: dict[str, Any] = {
+        "fee_type": fee_type,
+        "percent": "0.001",
+        "percent_token": paid_in,
+        "flat_fees": [],
+    }
+    bot.fill("t1", f"{side.lower()}://1", side, 64_000_000_000, 300_000, told, market=market)
+    report = store.importer.hummingbot(bot.done())
+
+    assert store.sql("select fee, fee_currency from trades").rows() == [fee]
+    assert any("third asset" in loss.said for loss in report.losses) is (paid_in == "BNB")
 
 
 def test_perpetuals_are_contracts_and_their_funding_counts(store: HybridStore, bot: Bot) -> None:

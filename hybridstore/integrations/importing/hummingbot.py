@@ -126,18 +126,35 @@ def _fill(row: ForeignRow, tags: Mapping[str, Any]) -> Item:
 
 
 def _fees(row: ForeignRow, price: Decimal, amount: Decimal) -> list[tuple[str, Decimal]]:
-    told = row["trade_fee"]
-    fee = json.loads(told, parse_float=Decimal) if isinstance(told, str) else told or {}
+    fee = _fee_of(row)
     sums: dict[str, Decimal] = {}
     percent = Decimal(str(fee.get("percent") or 0))
     if percent:
-        quote = fee.get("percent_token") or row["quote_asset"]
-        base_cost = multiply(amount, percent)
-        in_base = quote == row["base_asset"]
-        sums[quote] = round_money(base_cost if in_base else multiply(price, base_cost))
+        base, quote = str(row["base_asset"]), str(row["quote_asset"])
+        share = multiply(amount, percent)
+        in_base = _is_paid_in_base(row, fee)
+        sums[base if in_base else quote] = round_money(share if in_base else multiply(price, share))
     for flat in fee.get("flat_fees") or ():
         sums[flat["token"]] = add(sums.get(flat["token"], ZERO), Decimal(str(flat["amount"])))
     return [(asset, cost) for asset, cost in sums.items() if cost]
+
+
+def _fee_of(row: ForeignRow) -> Mapping[str, Any]:
+    told = json.loads(str(row["trade_fee"]), parse_float=Decimal)
+    if not isinstance(told, dict):
+        raise InvalidValue(f"trade_fee={row['trade_fee']!r}: no JSON object")
+    return told
+
+
+def _is_paid_in_base(row: ForeignRow, fee: Mapping[str, Any]) -> bool:
+    """A fee is taken from what a trade returns, which of a spot purchase is the base asset, or added to its cost.
+
+    One that is a ratio of a third asset counts in quote: at which price that asset was taken is not kept.
+    """
+    if fee.get("percent_token"):
+        return bool(fee["percent_token"] == row["base_asset"])
+    is_bought = str(row["trade_type"]).upper() == "BUY" and "perpetual" not in str(row["market"])
+    return is_bought and fee.get("fee_type") == "DeductedFromReturns"
 
 
 def _order(row: ForeignRow, tags: Mapping[str, Any], filled: Decimal) -> Item:
@@ -199,8 +216,10 @@ def losses_of(rows: Mapping[str, Sequence[ForeignRow]]) -> Iterator[Loss]:
         count["short"] += any(0 < abs(value) < _SHORT for value in whole)
         count["nothing"] += any(value == 0 for value in whole)
         count["float"] += len(whole) < len(figures)
-        fee = row["trade_fee"] if isinstance(row["trade_fee"], str) else json.dumps(row["trade_fee"])
-        count["percent"] += Decimal(str(json.loads(fee, parse_float=str).get("percent") or 0)) != 0
+        fee = _fee_of(row)
+        count["percent"] += Decimal(str(fee.get("percent") or 0)) != 0
+        own = {None, "", row["base_asset"], row["quote_asset"]}
+        count["third"] += fee.get("percent_token") not in own and Decimal(str(fee.get("percent") or 0)) != 0
     for name, what, said in _LOSSES:
         if count[name]:
             yield Loss(what, count[name], said)
@@ -215,4 +234,5 @@ _LOSSES = (
     ("nothing", "numbers", "price or amount was cut to zero; these fills are refused"),
     ("float", "numbers", "price or amount is a float of an old version"),
     ("percent", "fees", "the fee is kept as a ratio; it is computed from price and amount as they were cut"),
+    ("third", "fees", "the fee is a ratio that a third asset paid; how much of it is not kept, so it counts in quote"),
 )  # fmt: skip

@@ -30,8 +30,10 @@ from hybridstore.integrations.importing.rules import Rule, rule_of
 from hybridstore.integrations.importing.targets import CALLED, Target, target_of
 from hybridstore.schema.registry import Registry
 
-_BY_PLACE = {"record_fill": ("symbol", "side", "price", "amount"), "record_funding": ("symbol", "amount"),
-             "record_balance_update": ("asset", "balance")}  # fmt: skip
+_BY_PLACE = {
+    "record_fill": ("symbol", "side", "price", "amount"),
+    "record_funding": ("symbol", "amount"),
+}
 _TOGETHER = 500
 """Rows of a dataset that are inserted in one transaction."""
 
@@ -127,6 +129,8 @@ class Mapped:
         return Item(self.dataset, f"row {batch[0][0]}", Write("insert", (self.dataset, full)))
 
     def _write(self, row: dict[str, Any]) -> Write:
+        if self._target.call == "batch_update_balances":  # of a batch it is told which were known
+            return Write("batch_update_balances", ([row],))
         places = _BY_PLACE.get(self._target.call, ())
         details = {name: value for name, value in row.items() if name not in places}
         return Write(self._target.call, tuple(row.get(name) for name in places), details)

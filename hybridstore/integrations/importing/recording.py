@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hybridstore.errors import InvalidValue
-from hybridstore.hot.balance_updates import prepare_balance
+from hybridstore.hot.balance_updates import prepare_balances
 from hybridstore.hot.cursors import write_cursor
 from hybridstore.hot.fills import prepare_fill
 from hybridstore.hot.funding import prepare_funding
@@ -76,9 +76,9 @@ class Door:
         """Check a funding payment."""
         prepare_funding(*args, **details)
 
-    def record_balance_update(self, *args: Any, **details: Any) -> None:
-        """Check a balance."""
-        prepare_balance(*args, **details)
+    def batch_update_balances(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Check balances."""
+        prepare_balances(rows)
 
     def insert(self, dataset: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Check rows of any dataset."""
@@ -127,6 +127,8 @@ def record(
 def _counts(outcome: object, rows: int) -> StreamCounts:
     if outcome is None:  # a dry run: the door let them in
         return StreamCounts(read=rows, new=rows)
+    if isinstance(outcome, int) and not isinstance(outcome, bool):  # of a batch: how many were not known
+        return StreamCounts(rows, outcome, rows - outcome)
     return counted(outcome) + StreamCounts(read=rows)
 
 

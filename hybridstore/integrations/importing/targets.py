@@ -43,7 +43,7 @@ _OWN_CALLS = (
            ("executed_at",), "trade_id"),
     Target("funding", "record_funding", _FUNDING, ("symbol", "amount", "occurred_at"), "occurred_at",
            ("occurred_at",), ""),
-    Target("balances", "record_balance_update", _BALANCE, ("asset", "balance", "changed_at"), "changed_at",
+    Target("balances", "batch_update_balances", _BALANCE, ("asset", "balance", "changed_at"), "changed_at",
            ("changed_at",), ""),
 )  # fmt: skip
 _KEPT_BY_OTHERS = ("balance_history", "positions", "position_events", "order_events", "corrections")
